@@ -1,0 +1,67 @@
+/** The import rules of docs/architecture.md, checked by `npm run check`. */
+module.exports = {
+  forbidden: [
+    { name: 'no-cycles', severity: 'error', from: {}, to: { circular: true } },
+    {
+      name: 'kernel-is-plain',
+      comment: 'The kernel is plain TypeScript: no Nest, no other room.',
+      severity: 'error',
+      from: { path: '^src/kernel/' },
+      to: { pathNot: ['^src/kernel/', '^(node:)?[a-z_/]+$'], dependencyTypesNot: ['core'] },
+    },
+    {
+      name: 'runner-stands-alone',
+      comment: 'The runner imports nothing of the gateway but the kernel and the generated link types.',
+      severity: 'error',
+      from: { path: '^src/runner/' },
+      to: { path: '^src/(?!runner/|kernel/|generated/)' },
+    },
+    {
+      name: 'gateway-not-into-runner',
+      severity: 'error',
+      from: { path: '^src/', pathNot: '^src/runner/' },
+      to: { path: '^src/runner/' },
+    },
+    {
+      name: 'cli-stands-alone',
+      comment: 'The command line is a client: kernel only.',
+      severity: 'error',
+      from: { path: '^src/cli/' },
+      to: { path: '^src/(?!cli/|kernel/)' },
+    },
+    {
+      name: 'features-never-import-auth',
+      comment: 'The global guard reads their decorators; they never reach for authentication.',
+      severity: 'error',
+      from: { path: '^src/(api-keys|audit|health|pty|runner-link|authorization)/' },
+      to: { path: '^src/auth/' },
+    },
+    {
+      name: 'authorization-imports-no-feature',
+      comment: 'Features register their ownership resolver instead.',
+      severity: 'error',
+      from: { path: '^src/authorization/' },
+      to: { path: '^src/(pty|api-keys|audit|health|runner-link|auth|database)/' },
+    },
+    {
+      name: 'services-know-no-edge',
+      comment: 'Imports point inward: edges to services to the kernel.',
+      severity: 'error',
+      from: { path: '\\.service\\.ts$' },
+      to: { path: '\\.(controller|grpc|gateway)\\.ts$' },
+    },
+    {
+      name: 'no-orphans',
+      severity: 'error',
+      from: { orphan: true, path: '^src/', pathNot: ['^src/generated/', '^src/(main|cli/main|runner/main)\\.ts$'] },
+      to: {},
+    },
+  ],
+  options: {
+    doNotFollow: { path: 'node_modules' },
+    exclude: { path: '^src/generated/' },
+    tsPreCompilationDeps: true,
+    tsConfig: { fileName: 'tsconfig.json' },
+    enhancedResolveOptions: { extensions: ['.ts', '.js'], extensionAlias: { '.js': ['.ts', '.js'] } },
+  },
+};

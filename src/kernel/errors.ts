@@ -1,0 +1,113 @@
+/**
+ * The one domain error, and the one table in which HTTP statuses, gRPC codes and WebSocket close codes appear.
+ *
+ * A code is stable: clients match on it. The message is public text; the cause is internal and only ever logged.
+ */
+
+/** gRPC status codes by name (google.rpc.Code), so that this file needs no gRPC library. */
+const Grpc = {
+  INVALID_ARGUMENT: 3,
+  NOT_FOUND: 5,
+  ALREADY_EXISTS: 6,
+  PERMISSION_DENIED: 7,
+  RESOURCE_EXHAUSTED: 8,
+  FAILED_PRECONDITION: 9,
+  OUT_OF_RANGE: 11,
+  UNIMPLEMENTED: 12,
+  INTERNAL: 13,
+  UNAVAILABLE: 14,
+  UNAUTHENTICATED: 16,
+} as const;
+
+/** How one error code is told on each transport. */
+interface Answer {
+  readonly http: number;
+  readonly grpc: number;
+  /** Close code, used where the error ends the WebSocket connection; otherwise it is sent as an `error` message. */
+  readonly close: number;
+}
+
+export const ERRORS = {
+  AUTH_TOKEN_MISSING: { http: 401, grpc: Grpc.UNAUTHENTICATED, close: 4000 },
+  JWT_INVALID: { http: 401, grpc: Grpc.UNAUTHENTICATED, close: 4000 },
+  JWT_SIGNATURE_INVALID: { http: 401, grpc: Grpc.UNAUTHENTICATED, close: 4000 },
+  JWT_NOT_YET_VALID: { http: 401, grpc: Grpc.UNAUTHENTICATED, close: 4000 },
+  JWT_EXPIRED: { http: 401, grpc: Grpc.UNAUTHENTICATED, close: 4001 },
+  SESSION_EXPIRED: { http: 401, grpc: Grpc.UNAUTHENTICATED, close: 4001 },
+  API_KEY_INVALID: { http: 401, grpc: Grpc.UNAUTHENTICATED, close: 4000 },
+  AMBIGUOUS_CREDENTIAL: { http: 400, grpc: Grpc.INVALID_ARGUMENT, close: 4000 },
+  TOKEN_IN_URL: { http: 400, grpc: Grpc.INVALID_ARGUMENT, close: 4000 },
+  AUTH_BUSY: { http: 429, grpc: Grpc.RESOURCE_EXHAUSTED, close: 1013 },
+  AUTH_STATE_UNAVAILABLE: { http: 503, grpc: Grpc.UNAVAILABLE, close: 1013 },
+  PERMISSION_DENIED: { http: 403, grpc: Grpc.PERMISSION_DENIED, close: 4003 },
+  NOT_FOUND: { http: 404, grpc: Grpc.NOT_FOUND, close: 4004 },
+  METHOD_NOT_ALLOWED: { http: 405, grpc: Grpc.UNIMPLEMENTED, close: 1003 },
+  MALFORMED_REQUEST: { http: 400, grpc: Grpc.INVALID_ARGUMENT, close: 1003 },
+  UNSUPPORTED_MEDIA_TYPE: { http: 415, grpc: Grpc.INVALID_ARGUMENT, close: 1003 },
+  PAYLOAD_TOO_LARGE: { http: 413, grpc: Grpc.RESOURCE_EXHAUSTED, close: 1009 },
+  HEADERS_TOO_LARGE: { http: 431, grpc: Grpc.RESOURCE_EXHAUSTED, close: 1009 },
+  REQUEST_TIMEOUT: { http: 408, grpc: Grpc.UNAVAILABLE, close: 1008 },
+  INVALID_ARGUMENT: { http: 422, grpc: Grpc.INVALID_ARGUMENT, close: 1008 },
+  INVALID_MESSAGE: { http: 400, grpc: Grpc.INVALID_ARGUMENT, close: 1008 },
+  SESSION_ENDED: { http: 409, grpc: Grpc.FAILED_PRECONDITION, close: 4004 },
+  SESSION_LOST: { http: 409, grpc: Grpc.FAILED_PRECONDITION, close: 4004 },
+  SESSION_LIMIT: { http: 429, grpc: Grpc.RESOURCE_EXHAUSTED, close: 1013 },
+  START_FAILED: { http: 422, grpc: Grpc.FAILED_PRECONDITION, close: 1011 },
+  EPOCH_CHANGED: { http: 409, grpc: Grpc.FAILED_PRECONDITION, close: 4004 },
+  OFFSET_OUT_OF_RANGE: { http: 416, grpc: Grpc.OUT_OF_RANGE, close: 1008 },
+  NOT_CONTROLLER: { http: 409, grpc: Grpc.FAILED_PRECONDITION, close: 4003 },
+  INPUT_GAP: { http: 409, grpc: Grpc.FAILED_PRECONDITION, close: 1008 },
+  INPUT_FULL: { http: 429, grpc: Grpc.RESOURCE_EXHAUSTED, close: 1013 },
+  NOT_ATTACHED: { http: 409, grpc: Grpc.FAILED_PRECONDITION, close: 1008 },
+  ATTACHMENT_LIMIT: { http: 429, grpc: Grpc.RESOURCE_EXHAUSTED, close: 1013 },
+  LAGGING: { http: 409, grpc: Grpc.RESOURCE_EXHAUSTED, close: 4005 },
+  GOING_AWAY: { http: 503, grpc: Grpc.UNAVAILABLE, close: 1001 },
+  CONNECTION_LIMIT: { http: 503, grpc: Grpc.RESOURCE_EXHAUSTED, close: 1013 },
+  RUNNER_UNAVAILABLE: { http: 503, grpc: Grpc.UNAVAILABLE, close: 1013 },
+  DATABASE_UNAVAILABLE: { http: 503, grpc: Grpc.UNAVAILABLE, close: 1013 },
+  AUDIT_UNAVAILABLE: { http: 503, grpc: Grpc.UNAVAILABLE, close: 1013 },
+  INTERNAL_ERROR: { http: 500, grpc: Grpc.INTERNAL, close: 1011 },
+} as const satisfies Record<string, Answer>;
+
+export type ErrorCode = keyof typeof ERRORS;
+
+/** One field of a request that did not validate. */
+export interface FieldIssue {
+  readonly field: string;
+  readonly problem: string;
+}
+
+export interface ErrorDetails {
+  readonly fields?: readonly FieldIssue[];
+  readonly retry_after?: number;
+  readonly [name: string]: unknown;
+}
+
+/** What went wrong, in terms every transport can tell. */
+export class DomainError extends Error {
+  /**
+   * @param code stable, from {@link ERRORS}
+   * @param message public text: shown to the caller, so no secret and no internal reason
+   * @param options `details` are public; `cause` is internal and only logged
+   */
+  constructor(
+    readonly code: ErrorCode,
+    message: string,
+    options: { details?: ErrorDetails; cause?: unknown } = {},
+  ) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.name = 'DomainError';
+    this.details = options.details;
+  }
+
+  readonly details: ErrorDetails | undefined;
+
+  get answer(): Answer {
+    return ERRORS[this.code];
+  }
+}
+
+/** Is this string one of our codes? Used where a code arrives over the link. */
+export function isErrorCode(value: unknown): value is ErrorCode {
+  return typeof value === 'string' && Object.hasOwn(ERRORS, value);
+}

@@ -1,0 +1,63 @@
+/**
+ * The control messages of the byte link between gateway and runner, JSON in text frames (kernel/frame.ts).
+ * One connection carries one attachment. The first message is `attach`; the runner answers `attached` or `refused`.
+ */
+import type { ErrorCode } from './errors.js';
+
+export type AttachMode = 'controller' | 'viewer';
+
+/** Longest frame on the link, payload bytes. */
+export const MAX_LINK_FRAME = 1024 * 1024 + 64;
+
+export interface LinkAttach {
+  readonly type: 'attach';
+  readonly session: string;
+  /** Stamped into every data frame, so that it is ready for the client's socket. */
+  readonly channel: number;
+  /** First byte wanted; everything retained when absent. */
+  readonly from?: number | undefined;
+  /** Absent: controller if free and `may_control`, else viewer. */
+  readonly mode?: AttachMode | undefined;
+  /** Whether the gateway permits this client to be controller. */
+  readonly may_control: boolean;
+  readonly cols?: number | undefined;
+  readonly rows?: number | undefined;
+  readonly epoch?: string | undefined;
+  readonly writer_id?: string | undefined;
+}
+
+/** Gateway to runner. Input travels as data frames of type `input`, offset = input position. */
+export type LinkRequest =
+  | LinkAttach
+  | { readonly type: 'resize'; readonly cols: number; readonly rows: number }
+  | { readonly type: 'take_control' }
+  | { readonly type: 'ack'; readonly offset: number };
+
+export interface LinkAttached {
+  readonly type: 'attached';
+  readonly session: string;
+  readonly epoch: string;
+  readonly mode: AttachMode;
+  /** Offset of the first byte that follows. */
+  readonly from: number;
+  readonly dropped_before: number;
+  readonly cols: number;
+  readonly rows: number;
+  readonly input_next: number;
+}
+
+export interface ProcessExited {
+  readonly type: 'process_exited';
+  readonly exit_code: number | null;
+  readonly signal: string | null;
+  readonly reason: string;
+}
+
+/** Runner to gateway. Output travels as data frames of type `output`. */
+export type LinkResponse =
+  | LinkAttached
+  | { readonly type: 'refused'; readonly code: ErrorCode; readonly message: string }
+  | { readonly type: 'error'; readonly code: ErrorCode; readonly message: string }
+  | { readonly type: 'mode_changed'; readonly mode: AttachMode; readonly reason: string }
+  | { readonly type: 'detached'; readonly code: ErrorCode; readonly offset: number }
+  | ProcessExited;
