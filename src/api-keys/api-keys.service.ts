@@ -1,0 +1,114 @@
+import { createHash } from 'node:crypto';
+import { Inject, Injectable } from '@nestjs/common';
+import { InjectRepository } from '@nestjs/typeorm';
+import { LRUCache } from 'lru-cache';
+import { type Repository } from 'typeorm';
+import { CONFIG, type Config } from '../config/load.js';
+import { AuditTrail } from '../kernel/audit.js';
+import { DomainError } from '../kernel/errors.js';
+import { DEFAULT_TENANT, LOCAL_PROVIDER, type Principal } from '../kernel/principal.js';
+import type { RequestContext } from '../kernel/request-context.js';
+import { generateKey, parseKey } from './api-key.js';
+import { ApiKeyEntity } from './api-key.entity.js';
+import { SecretHasher } from './secret-hasher.js';
+
+/** Verified keys that are remembered, so that bcrypt runs once per key and minute. */
+const MAX_REMEMBERED = 10_000;
+const REMEMBERED_MS = 60_000;
+
+/** Compared with when the key id is unknown, so that unknown and wrong take the same time. Made at the first need. */
+const DECOY_SECRET = 'no key has this secret';
+
+/** API keys: made once, shown once, kept as a bcrypt hash. */
+@Injectable()
+export class ApiKeysService {
+  readonly #hasher: SecretHasher;
+  /** SHA-256 of a key that bcrypt accepted → the hash it matched. The row itself is read on every use. */
+  readonly #accepted = new LRUCache<string, string>({ max: MAX_REMEMBERED, ttl: REMEMBERED_MS });
+  /** Checks under way, so that a burst of the same key costs one bcrypt. */
+  readonly #checking = new Map<string, Promise<boolean>>();
+  #decoy: Promise<string> | undefined;
+
+  constructor(
+    @InjectRepository(ApiKeyEntity) private readonly keys: Repository<ApiKeyEntity>,
+    @Inject(CONFIG) private readonly config: Config,
+    private readonly audit: AuditTrail,
+  ) {
+    this.#hasher = new SecretHasher(config.BCRYPT_COST);
+  }
+
+  /**
+   * Makes the first administrator's key when there is no key yet.
+   * @returns the key's text, which is never shown again; null when there are keys already
+   */
+  async createFirstAdminKey(context: RequestContext): Promise<string | null> {
+    if (await this.keys.existsBy({})) return null;
+    const key = generateKey(this.config.production ? 'gh_live' : 'gh_test');
+    const row = this.keys.create({
+      id: key.id,
+      tenant: DEFAULT_TENANT,
+      name: 'first administrator',
+      ownerSubject: 'admin',
+      createdBy: 'system',
+      keyHash: await this.#hasher.hash(key.secret),
+      prefix: key.prefix,
+      roles: ['admin'],
+      scopes: null,
+      expiresAt: null,
+      revokedAt: null,
+    });
+    await this.keys.insert(row);
+    await this.audit.record(context, {
+      action: 'api_key.create',
+      resource: `api_key:${key.id}`,
+      success: true,
+      metadata: { name: row.name, roles: row.roles },
+    });
+    return key.text;
+  }
+
+  /**
+   * The principal behind a key. The row is read on every call, so a revoked key is refused at once on every gateway.
+   * @throws DomainError API_KEY_INVALID, the same for every reason; AUTH_BUSY; DATABASE errors pass through
+   */
+  async authenticate(text: string, now: number): Promise<Principal> {
+    const parsed = parseKey(text);
+    if (!parsed) throw invalid();
+    const row = await this.keys.findOneBy({ id: parsed.id });
+    const stored = row?.keyHash ?? (await this.#decoyHash());
+    const matches = await this.#matches(text, parsed.secret, stored);
+    const usable = row !== null && row.revokedAt === null && (row.expiresAt === null || row.expiresAt.getTime() > now);
+    if (!matches || !usable || row.prefix !== parsed.prefix) throw invalid();
+    return {
+      subject: row.ownerSubject,
+      tenant: row.tenant,
+      roles: row.roles,
+      groups: [],
+      scopes: row.scopes,
+      method: 'api_key',
+      provider: LOCAL_PROVIDER,
+      credentialId: row.id,
+      expiresAt: row.expiresAt,
+      kind: 'service',
+    };
+  }
+
+  async #matches(text: string, secret: string, stored: string): Promise<boolean> {
+    const digest = createHash('sha256').update(text).digest('base64');
+    if (this.#accepted.get(digest) === stored) return true;
+    const running = this.#checking.get(digest);
+    if (running) return running;
+    const check = this.#hasher.matches(secret, stored).finally(() => this.#checking.delete(digest));
+    this.#checking.set(digest, check);
+    const matches = await check;
+    if (matches) this.#accepted.set(digest, stored);
+    return matches;
+  }
+
+  #decoyHash(): Promise<string> {
+    this.#decoy ??= this.#hasher.hash(DECOY_SECRET);
+    return this.#decoy;
+  }
+}
+
+const invalid = (): DomainError => new DomainError('API_KEY_INVALID', 'The API key is not valid.');

@@ -1,0 +1,150 @@
+import { Injectable, type BeforeApplicationShutdown } from '@nestjs/common';
+import { PinoLogger } from 'nestjs-pino';
+import { DataSource } from 'typeorm';
+import { DomainError } from '../kernel/errors.js';
+import { isDatabaseAway } from '../transport/error-mapping.js';
+import type { AuditEvent } from './audit-event.js';
+
+/** Events that may wait for their commit; past it the trail is unavailable rather than the memory. */
+const MAX_WAITING = 20_000;
+const MAX_BATCH = 500;
+const RETRY_MS = 500;
+/** How long a stop waits for the last rows. */
+const FLUSH_ON_STOP_MS = 5000;
+
+const COLUMNS = [
+  ['id', 'uuid'],
+  ['timestamp', 'timestamptz'],
+  ['tenant', 'text'],
+  ['user_id', 'text'],
+  ['principal_kind', 'text'],
+  ['auth_method', 'text'],
+  ['credential_id', 'text'],
+  ['action', 'text'],
+  ['resource', 'text'],
+  ['success', 'boolean'],
+  ['reason', 'text'],
+  ['level', 'text'],
+  ['transport', 'text'],
+  ['remote_addr', 'text'],
+  ['user_agent', 'text'],
+  ['request_id', 'text'],
+  ['trace_id', 'text'],
+  ['metadata', 'jsonb'],
+  ['node', 'text'],
+] as const satisfies readonly (readonly [keyof AuditEvent, string])[];
+
+const NAMES = COLUMNS.map(([name]) => `"${name}"`).join(', ');
+/** One round trip and one commit for a whole batch. The id is the key, so a repeated write adds nothing. */
+const INSERT =
+  `INSERT INTO audit_events (${NAMES}) SELECT * FROM unnest(` +
+  `${COLUMNS.map(([, type], index) => `$${index + 1}::${type}[]`).join(', ')}) ON CONFLICT (id) DO NOTHING`;
+
+interface Waiting {
+  readonly event: AuditEvent;
+  /** Absent when nobody waits: such an event is retried until it is written. */
+  readonly settle?: { resolve: () => void; reject: (error: Error) => void };
+}
+
+/**
+ * Writes audit rows by group commit: what arrives while one batch commits is the next batch, so concurrent requests
+ * share a commit and each waits for its own.
+ */
+@Injectable()
+export class AuditWriter implements BeforeApplicationShutdown {
+  #waiting: Waiting[] = [];
+  #writing: Promise<void> | null = null;
+  #failing = false;
+
+  constructor(
+    private readonly dataSource: DataSource,
+    private readonly logger: PinoLogger,
+  ) {}
+
+  /** Whether the last write reached the database. */
+  get healthy(): boolean {
+    return !this.#failing;
+  }
+
+  /** Resolves when the row is committed. @throws DomainError AUDIT_UNAVAILABLE */
+  commit(event: AuditEvent): Promise<void> {
+    return new Promise((resolve, reject) => {
+      if (!this.#enqueue({ event, settle: { resolve, reject } })) reject(unavailable());
+    });
+  }
+
+  /** Writes the row as soon as can be; it waits in memory while the database is away. */
+  enqueue(event: AuditEvent): void {
+    // The log line was written already, so the fact is not lost; the row is, and loudly.
+    if (!this.#enqueue({ event })) this.logger.error({ auditEventId: event.id }, 'audit queue full, row not written');
+  }
+
+  /** The data source closes later, in onApplicationShutdown. */
+  async beforeApplicationShutdown(): Promise<void> {
+    await this.flush();
+  }
+
+  /** Waits until everything is written, for a bounded time. */
+  async flush(): Promise<void> {
+    const deadline = Date.now() + FLUSH_ON_STOP_MS;
+    while (this.#writing !== null && Date.now() < deadline) {
+      await Promise.race([this.#writing, new Promise((resolve) => setTimeout(resolve, 100))]);
+    }
+    if (this.#waiting.length > 0) this.logger.error({ rows: this.#waiting.length }, 'audit rows not written at stop');
+  }
+
+  #enqueue(item: Waiting): boolean {
+    if (this.#waiting.length >= MAX_WAITING) return false;
+    this.#waiting.push(item);
+    this.#writing ??= this.#run();
+    return true;
+  }
+
+  async #run(): Promise<void> {
+    // One turn of the event loop lets requests that arrived together share the first batch too.
+    await new Promise((resolve) => setImmediate(resolve));
+    while (this.#waiting.length > 0) {
+      const batch = this.#waiting.splice(0, MAX_BATCH);
+      const unwritten = await this.#write(batch);
+      if (unwritten.length === 0) continue;
+      this.#waiting = [...unwritten, ...this.#waiting];
+      await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+    }
+    // In the same step as the last look at the queue: what comes later starts a run of its own.
+    this.#writing = null;
+  }
+
+  /** Writes a batch; returns what must be tried again. Those who wait are told at once. */
+  async #write(batch: readonly Waiting[]): Promise<Waiting[]> {
+    try {
+      await this.dataSource.query(
+        INSERT,
+        COLUMNS.map(([name]) => batch.map(({ event }) => columnValue(event, name))),
+      );
+      this.#failing = false;
+      for (const { settle } of batch) settle?.resolve();
+      return [];
+    } catch (error) {
+      if (!isDatabaseAway(error) && batch.length > 1) return this.#writeSingly(batch);
+      this.#failing = true;
+      this.logger.error({ err: error, rows: batch.length }, 'audit rows could not be written');
+      for (const { settle } of batch) settle?.reject(unavailable(error));
+      // A single row that the database itself refuses would be refused for ever.
+      return isDatabaseAway(error) ? batch.filter(({ settle }) => settle === undefined) : [];
+    }
+  }
+
+  /** One bad row must not block the others. */
+  async #writeSingly(batch: readonly Waiting[]): Promise<Waiting[]> {
+    const unwritten: Waiting[] = [];
+    for (const item of batch) unwritten.push(...(await this.#write([item])));
+    return unwritten;
+  }
+}
+
+function columnValue(event: AuditEvent, name: keyof AuditEvent): unknown {
+  return name === 'metadata' ? JSON.stringify(event.metadata) : event[name];
+}
+
+const unavailable = (cause?: unknown): DomainError =>
+  new DomainError('AUDIT_UNAVAILABLE', 'The audit record cannot be written now, so nothing was confirmed.', { cause });

@@ -1,0 +1,68 @@
+import { z } from 'zod';
+
+/** Values that were published as examples: as a secret they are no secret. */
+const PUBLISHED_SECRETS = ['dev-secret-change-in-production', 'changeme', 'secret', 'your-secret-key'];
+
+const MIN_SECRET_BYTES = 32;
+
+const port = (fallback: number) => integer(0, 65535, fallback);
+
+/** A whole number written in plain decimal digits, within bounds. */
+function integer(min: number, max: number, fallback: number) {
+  return z
+    .string()
+    .regex(/^\d{1,15}$/, `a whole number from ${min} to ${max}`)
+    .transform(Number)
+    .refine((value) => value >= min && value <= max, `a whole number from ${min} to ${max}`)
+    .default(fallback);
+}
+
+const flag = (fallback: boolean) =>
+  z
+    .enum(['true', 'false'], { error: 'true or false' })
+    .transform((value) => value === 'true')
+    .default(fallback);
+
+const secret = z
+  .string()
+  .refine((value) => Buffer.byteLength(value) >= MIN_SECRET_BYTES, `at least ${MIN_SECRET_BYTES} bytes`)
+  .refine((value) => !PUBLISHED_SECRETS.some((known) => value.startsWith(known)), 'not a published default');
+
+/**
+ * Every variable the gateway reads, with its default. `.env.example` lists the same ones; a test compares them.
+ * A variable that is set to the empty string counts as not set.
+ */
+export const environmentSchema = z.object({
+  NODE_ENV: z
+    .enum(['development', 'production', 'test'], { error: 'development, production or test' })
+    .default('development'),
+  HOST: z.string().max(255).default('127.0.0.1'),
+  HTTP_PORT: port(8080),
+  GRPC_PORT: port(50051),
+  DATA_DIR: z.string().max(4096).default('data'),
+  DATABASE_URL: z
+    .string()
+    .regex(/^postgres(ql)?:\/\//, 'a postgres:// address')
+    .optional(),
+  DATABASE_SSL_MODE: z
+    .enum(['disable', 'require', 'verify-ca', 'verify-full'], { error: 'disable, require, verify-ca or verify-full' })
+    .default('disable'),
+  DATABASE_POOL_SIZE: integer(2, 200, 10),
+  AUTH_SECRET: secret.optional(),
+  AUTH_SECRET_PREVIOUS: secret.optional(),
+  BCRYPT_COST: integer(10, 14, 10),
+  RUNNER_DIR: z.string().max(100).optional(),
+  RUNNER_PERSIST: flag(false),
+  SESSION_RING_BYTES: integer(65536, 268435456, 4194304),
+  SESSIONS_PER_USER: integer(1, 100000, 10),
+  SESSIONS_PER_TENANT: integer(1, 100000, 100),
+  LOG_LEVEL: z
+    .enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace'], { error: 'fatal, error, warn, info, debug or trace' })
+    .default('info'),
+  LOG_FORMAT: z.enum(['auto', 'json', 'pretty'], { error: 'auto, json or pretty' }).default('auto'),
+});
+
+export type Environment = z.infer<typeof environmentSchema>;
+
+/** Names whose value must never be shown, not even in a message about a mistake in it. */
+export const SECRET_VARIABLES: ReadonlySet<string> = new Set(['AUTH_SECRET', 'AUTH_SECRET_PREVIOUS', 'DATABASE_URL']);

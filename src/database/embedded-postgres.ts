@@ -1,0 +1,206 @@
+import { randomBytes } from 'node:crypto';
+import {
+  chownSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
+import { basename, dirname, join } from 'node:path';
+import { Client } from 'pg';
+import { privateDirectory, shortHash, socketDirectory } from '../kernel/private-directory.js';
+import { type Account, postgresAccount } from './postgres-account.js';
+import { type PostgresBinaries, postgresBinaries } from './postgres-binaries.js';
+import { runProgram } from './run-program.js';
+
+/** Where root keeps clusters: PostgreSQL's account must reach them, and a clone under /root it cannot. */
+const ROOT_PLACE = '/var/lib/gatehouse';
+const USER = 'gatehouse';
+const DATABASE = 'gatehouse';
+const SOCKET_NAME = '.s.PGSQL.5432';
+const MAX_LOG_BYTES = 10 * 1024 * 1024;
+const START_SECONDS = 30;
+
+export interface EmbeddedOptions {
+  /** DATA_DIR: exists, ours, writable. */
+  readonly dataDir: string;
+  readonly log: (message: string) => void;
+}
+
+/** Everything that is needed to run one cluster. */
+interface Cluster {
+  readonly data: string;
+  readonly sockets: string;
+  readonly logFile: string;
+  readonly password: string;
+  readonly account: Account | null;
+  readonly binaries: PostgresBinaries;
+}
+
+/**
+ * A real PostgreSQL from an npm package, for machines that have none. It listens on a Unix socket only, runs detached
+ * from this process, and is adopted by the next start when this process was killed.
+ *
+ * The cluster is `<dataDir>/postgres`; for root it is under /var/lib/gatehouse, named after dataDir, because PostgreSQL
+ * then runs as another account.
+ */
+export class EmbeddedPostgres {
+  private constructor(
+    private readonly cluster: Cluster,
+    /** Whether this call started it, rather than finding it running. */
+    readonly owned: boolean,
+  ) {}
+
+  /** @throws Error with a sentence for the operator */
+  static async open({ dataDir, log }: EmbeddedOptions): Promise<EmbeddedPostgres> {
+    const cluster = locate(dataDir);
+    if (!existsSync(join(cluster.data, 'PG_VERSION'))) {
+      log('creating the embedded PostgreSQL');
+      await create(cluster);
+    }
+    const owned = !(await isRunning(cluster));
+    if (owned) await start(cluster);
+    const postgres = new EmbeddedPostgres(cluster, owned);
+    await postgres.#createDatabase();
+    return postgres;
+  }
+
+  /** Where the cluster's files are. */
+  get directory(): string {
+    return this.cluster.data;
+  }
+
+  /** The address for `pg` and TypeORM. */
+  get url(): string {
+    return this.#urlOf(DATABASE);
+  }
+
+  /** Stops it, adopted or not; connections are ended. */
+  async stop(): Promise<void> {
+    const { binaries, data, account } = this.cluster;
+    await runProgram(binaries.pgCtl, ['stop', '-w', '-m', 'fast', '-t', String(START_SECONDS), '-D', data], account);
+  }
+
+  #urlOf(database: string): string {
+    const { sockets, password } = this.cluster;
+    return `postgres://${USER}:${password}@localhost/${database}?host=${encodeURIComponent(sockets)}`;
+  }
+
+  async #createDatabase(): Promise<void> {
+    const client = new Client({ connectionString: this.#urlOf('postgres'), connectionTimeoutMillis: 10_000 });
+    await client.connect();
+    try {
+      const { rowCount } = await client.query('SELECT 1 FROM pg_database WHERE datname = $1', [DATABASE]);
+      if (rowCount === 0) await client.query(`CREATE DATABASE ${DATABASE}`);
+    } finally {
+      await client.end();
+    }
+  }
+}
+
+function locate(dataDir: string): Cluster {
+  const account = postgresAccount();
+  const password = secretOf(dataDir);
+  if (account === null) {
+    return {
+      data: join(dataDir, 'postgres'),
+      sockets: socketDirectory(dataDir, SOCKET_NAME.length),
+      logFile: join(dataDir, 'postgres.log'),
+      password,
+      account,
+      binaries: postgresBinaries(null),
+    };
+  }
+  const place = join(ROOT_PLACE, shortHash(realpathSync(dataDir)));
+  mkdirSync(ROOT_PLACE, { recursive: true, mode: 0o755 });
+  mkdirSync(place, { recursive: true, mode: 0o700 });
+  const sockets = join(place, 'run');
+  mkdirSync(sockets, { recursive: true, mode: 0o700 });
+  for (const folder of [place, sockets]) chownSync(folder, account.uid, account.gid);
+  return {
+    data: join(place, 'postgres'),
+    sockets,
+    logFile: join(place, 'postgres.log'),
+    password,
+    account,
+    binaries: postgresBinaries(ROOT_PLACE),
+  };
+}
+
+/** The superuser's password, made once and kept beside the other secrets of this installation. */
+function secretOf(dataDir: string): string {
+  const file = join(privateDirectory(dataDir), 'postgres-password');
+  if (!existsSync(file)) writeFileSync(file, randomBytes(32).toString('hex'), { mode: 0o600 });
+  return readFileSync(file, 'utf8').trim();
+}
+
+/** Runs initdb beside the final place and renames, so that a cluster is whole or not there. */
+async function create({ data, password, account, binaries }: Cluster): Promise<void> {
+  const partial = `${data}.new`;
+  const passwordFile = `${data}.password`;
+  rmSync(partial, { recursive: true, force: true });
+  rmSync(data, { recursive: true, force: true });
+  try {
+    writeFileSync(passwordFile, password, { mode: 0o600 });
+    if (account) chownSync(passwordFile, account.uid, account.gid);
+    const encoding = ['--encoding=UTF8', '--locale=C', '--locale-provider=builtin', '--builtin-locale=C.UTF-8'];
+    const access = ['--auth=scram-sha-256', `--username=${USER}`, `--pwfile=${passwordFile}`];
+    await runProgram(binaries.initdb, [`--pgdata=${partial}`, ...encoding, ...access], account);
+    renameSync(partial, data);
+  } finally {
+    rmSync(passwordFile, { force: true });
+  }
+}
+
+async function isRunning({ data, account, binaries }: Cluster): Promise<boolean> {
+  if (!existsSync(join(data, 'postmaster.pid'))) return false;
+  try {
+    await runProgram(binaries.pgCtl, ['status', '-D', data], account);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** pg_ctl gives the server a session of its own, so that a Ctrl-C in our terminal does not reach it. */
+async function start(cluster: Cluster): Promise<void> {
+  const { data, logFile, account, binaries } = cluster;
+  writeSettings(cluster);
+  if (existsSync(logFile) && statSync(logFile).size > MAX_LOG_BYTES) truncateSync(logFile);
+  // pg_ctl passes these two on through a shell: relative names, so that nothing in our own path is read by it.
+  const names = ['-D', basename(data), '-l', basename(logFile)];
+  await runProgram(
+    binaries.pgCtl,
+    ['start', '-w', '-s', '-t', String(START_SECONDS), ...names],
+    account,
+    dirname(data),
+  );
+}
+
+/** Settings go into a file: pg_ctl would hand options on its command line to a shell. */
+function writeSettings({ data, sockets, account }: Cluster): void {
+  const settings = [
+    `listen_addresses = ''`,
+    // A list: the double quotes keep a comma or a space in the path from ending an entry.
+    `unix_socket_directories = '"${sockets.replaceAll('"', '""').replaceAll("'", "''")}"'`,
+    'unix_socket_permissions = 0700',
+    'port = 5432',
+    'max_connections = 200',
+    'shared_buffers = 64MB',
+    // A log line must not carry what a query carried.
+    'log_parameter_max_length_on_error = 0',
+    `log_min_error_statement = 'panic'`,
+  ];
+  const file = join(data, 'gatehouse.conf');
+  writeFileSync(file, `${settings.join('\n')}\n`, { mode: 0o600 });
+  if (account) chownSync(file, account.uid, account.gid);
+  const main = join(data, 'postgresql.conf');
+  const include = `include = 'gatehouse.conf'\n`;
+  const text = readFileSync(main, 'utf8');
+  if (!text.includes(include)) writeFileSync(main, text + include);
+}

@@ -1,0 +1,152 @@
+import { createServer } from 'node:net';
+import { NestFactory } from '@nestjs/core';
+import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
+import type { Logger } from 'pino';
+import { ApiKeysService } from './api-keys/api-keys.service.js';
+import { DeclaredAccess } from './authorization/declared-access.js';
+import { type Config, ConfigurationError, loadConfig } from './config/load.js';
+import { prepareDataDirectory } from './config/data-directory.js';
+import { Database } from './database/database.js';
+import { GatewayModule } from './gateway.module.js';
+import { AuditTrail } from './kernel/audit.js';
+import { Authenticator } from './kernel/authenticator.js';
+import { VERSION } from './kernel/version.js';
+import { GrpcAttachments } from './pty/grpc-attachments.js';
+import { RunnerClient } from './runner-link/runner-client.js';
+import { ensureRunner, runnerDirectory } from './runner-link/runner-process.js';
+import { grpcGate } from './transport/grpc-edge.js';
+import { GatehouseGrpcServer } from './transport/grpc-server.js';
+import { createLogger, nestLogger } from './transport/logging.js';
+import { systemContext } from './transport/new-context.js';
+import { answerClientError, guardRest, HTTP_LIMITS } from './transport/rest-edge.js';
+import { GatehouseWsAdapter } from './transport/ws-adapter.js';
+import { welcome } from './welcome.js';
+
+/** A stop that takes longer is cut off: a supervisor would kill the process anyway. */
+const STOP_MS = 10_000;
+
+/** The running gateway. */
+export interface Gatehouse {
+  /** Drains clients, ends what this gateway embeds when nobody else uses it, flushes the audit trail. */
+  stop(): Promise<void>;
+}
+
+/**
+ * Starts everything a gateway needs, in order: configuration, ports, database, runner, edges.
+ * @throws ConfigurationError or Error with a sentence for the operator
+ */
+export async function startGatehouse(): Promise<Gatehouse> {
+  const config = loadConfig();
+  prepareDataDirectory(config.dataDir);
+  await requireFreePort('HTTP_PORT', config.HOST, config.HTTP_PORT);
+  await requireFreePort('GRPC_PORT', config.HOST, config.GRPC_PORT);
+  const logger = createLogger(config);
+  const database = await Database.open(config, (message) => {
+    logger.info(message);
+  });
+  try {
+    const runner = new RunnerClient(runnerDirectory(config));
+    await ensureRunner(runner, config);
+    runner.close();
+    return await serve(config, logger, database);
+  } catch (error) {
+    await database.close({ alone: database.startedEmbedded });
+    throw error;
+  }
+}
+
+async function serve(config: Config, logger: Logger, database: Database): Promise<Gatehouse> {
+  const app = await createApp(config, logger, database);
+  const websocket = new GatehouseWsAdapter(app, app.getHttpServer(), logger);
+  app.useWebSocketAdapter(websocket);
+  const authenticator = app.get(Authenticator);
+  const grpc = new GatehouseGrpcServer(
+    `${bracketed(config.HOST)}:${config.GRPC_PORT}`,
+    grpcGate(authenticator, logger),
+  );
+  app.connectMicroservice({ strategy: grpc }, { inheritAppConfig: true });
+  guardRest(app.getHttpAdapter().getInstance(), authenticator, app.get(DeclaredAccess).publicRoutes());
+  await app.init();
+  await app.startAllMicroservices();
+  await app.listen(config.HTTP_PORT, config.HOST);
+  grpc.setServing(true);
+  const audit = app.get(AuditTrail);
+  const firstKey = await app.get(ApiKeysService).createFirstAdminKey(systemContext());
+  await audit.record(systemContext(), {
+    action: 'server.started',
+    resource: null,
+    success: true,
+    metadata: { version: VERSION },
+  });
+  welcome({ config, http: await app.getUrl(), firstKey, database: database.place });
+  return { stop: () => stop({ app, websocket, grpc, config, database, logger }) };
+}
+
+async function createApp(config: Config, logger: Logger, database: Database): Promise<NestFastifyApplication> {
+  const adapter = new FastifyAdapter({ ...HTTP_LIMITS, clientErrorHandler: answerClientError });
+  const app = await NestFactory.create<NestFastifyApplication>(
+    GatewayModule.with(config, database.dataSource, logger),
+    adapter,
+    { bufferLogs: true, abortOnError: false, forceCloseConnections: true },
+  );
+  app.useLogger(nestLogger(logger));
+  return app;
+}
+
+interface Running {
+  readonly app: NestFastifyApplication;
+  readonly websocket: GatehouseWsAdapter;
+  readonly grpc: GatehouseGrpcServer;
+  readonly config: Config;
+  readonly database: Database;
+  readonly logger: Logger;
+}
+
+async function stop(running: Running): Promise<void> {
+  const { app, websocket, grpc, config, database, logger } = running;
+  const cut = setTimeout(() => {
+    logger.error('the stop took too long and was cut off');
+    process.exit(1);
+  }, STOP_MS);
+  grpc.setServing(false);
+  app.get(GrpcAttachments).drain();
+  await websocket.drain();
+  const alone = await database.leave();
+  if (alone && config.RUNNER_DIR === undefined && !config.RUNNER_PERSIST)
+    await endRunner(app.get(RunnerClient), logger);
+  app.get(AuditTrail).note(systemContext(), { action: 'server.stopped', resource: null, success: true });
+  await app.close();
+  await database.close({ alone: alone && !config.RUNNER_PERSIST });
+  clearTimeout(cut);
+}
+
+/** Ends the embedded runner; its sessions' ends reach the record before the gateway closes. */
+async function endRunner(runner: RunnerClient, logger: Logger): Promise<void> {
+  await runner.shutdown().catch((error: unknown) => {
+    logger.warn({ err: error }, 'the runner did not stop');
+  });
+}
+
+/** A port in use is said before anything is started for nothing. */
+function requireFreePort(variable: string, host: string, port: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const probe = createServer();
+    probe.once('error', (error: NodeJS.ErrnoException) => {
+      reject(new ConfigurationError([describeListenError(error, variable, host, port)]));
+    });
+    probe.listen(port, host, () =>
+      probe.close(() => {
+        resolve();
+      }),
+    );
+  });
+}
+
+function describeListenError({ code }: NodeJS.ErrnoException, variable: string, host: string, port: number): string {
+  if (code === 'EADDRINUSE') {
+    return `${variable}: ${host}:${port} is in use, perhaps by a Gatehouse that is running already; expected a free port`;
+  }
+  return `${variable}: cannot listen on ${host}:${port} (${code ?? 'unknown'})`;
+}
+
+const bracketed = (host: string): string => (host.includes(':') ? `[${host}]` : host);

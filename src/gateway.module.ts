@@ -1,0 +1,54 @@
+import { type DynamicModule, Module } from '@nestjs/common';
+import { APP_FILTER, APP_GUARD, APP_INTERCEPTOR, APP_PIPE } from '@nestjs/core';
+import { TypeOrmModule } from '@nestjs/typeorm';
+import { LoggerModule } from 'nestjs-pino';
+import type { Logger } from 'pino';
+import type { DataSource } from 'typeorm';
+import { ApiKeysModule } from './api-keys/api-keys.module.js';
+import { AuditInterceptor } from './audit/audit.interceptor.js';
+import { AuditModule } from './audit/audit.module.js';
+import { AuthModule } from './auth/auth.module.js';
+import { AuthenticationGuard } from './auth/authentication.guard.js';
+import { AuthorizationGuard } from './authorization/authorization.guard.js';
+import { AuthorizationModule } from './authorization/authorization.module.js';
+import type { Config } from './config/load.js';
+import { HouseModule } from './house.module.js';
+import { HealthModule } from './health/health.module.js';
+import { PtyModule } from './pty/pty.module.js';
+import { RunnerLinkModule } from './runner-link/runner-link.module.js';
+import { ErrorFilter } from './transport/error-filter.js';
+import { loggerParams } from './transport/logging.js';
+import { validationPipe } from './transport/validation.js';
+
+/** The gateway: the only place that binds global guards, pipes, interceptors and filters. */
+@Module({})
+export class GatewayModule {
+  /** @param dataSource connected and migrated */
+  static with(config: Config, dataSource: DataSource, logger: Logger): DynamicModule {
+    return {
+      module: GatewayModule,
+      imports: [
+        HouseModule.with(config),
+        LoggerModule.forRoot(loggerParams(logger)),
+        TypeOrmModule.forRootAsync({
+          useFactory: () => dataSource.options,
+          dataSourceFactory: () => Promise.resolve(dataSource),
+        }),
+        AuditModule,
+        AuthorizationModule,
+        RunnerLinkModule,
+        ApiKeysModule,
+        AuthModule,
+        PtyModule,
+        HealthModule,
+      ],
+      providers: [
+        { provide: APP_GUARD, useExisting: AuthenticationGuard },
+        { provide: APP_GUARD, useExisting: AuthorizationGuard },
+        { provide: APP_INTERCEPTOR, useExisting: AuditInterceptor },
+        { provide: APP_PIPE, useFactory: validationPipe },
+        { provide: APP_FILTER, useClass: ErrorFilter },
+      ],
+    };
+  }
+}

@@ -1,0 +1,53 @@
+import { Injectable } from '@nestjs/common';
+import { InjectDataSource } from '@nestjs/typeorm';
+import type { DataSource } from 'typeorm';
+import { AuditWriter } from '../audit/audit-writer.js';
+import { SessionFollower } from '../pty/session-follower.js';
+
+type State = 'ok' | 'unavailable';
+
+export interface Readiness {
+  readonly status: State;
+  readonly checks: { readonly database: State; readonly runner: State; readonly audit: State };
+}
+
+/** A probe must not wait as long as a query may. */
+const PROBE_MS = 2000;
+
+/** Whether the server can serve. */
+@Injectable()
+export class HealthService {
+  constructor(
+    @InjectDataSource() private readonly dataSource: DataSource,
+    private readonly follower: SessionFollower,
+    private readonly audit: AuditWriter,
+  ) {}
+
+  async readiness(): Promise<Readiness> {
+    const database = await this.#database();
+    const runner = state(this.follower.connected);
+    const audit = state(this.audit.healthy);
+    return {
+      status: state([database, runner, audit].every((each) => each === 'ok')),
+      checks: { database, runner, audit },
+    };
+  }
+
+  async #database(): Promise<State> {
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<State>((resolve) => {
+      timer = setTimeout(() => {
+        resolve('unavailable');
+      }, PROBE_MS);
+    });
+    const query = this.dataSource.query('SELECT 1').then(
+      (): State => 'ok',
+      (): State => 'unavailable',
+    );
+    return Promise.race([query, late]).finally(() => {
+      clearTimeout(timer);
+    });
+  }
+}
+
+const state = (good: boolean): State => (good ? 'ok' : 'unavailable');

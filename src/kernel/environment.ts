@@ -1,0 +1,29 @@
+/**
+ * Environment names that no caller may set, because they make programs run other code or would pass for our own
+ * (`GATEHOUSE_*`). One list for the gateway, which refuses them first, and the runner, which refuses them again.
+ */
+const REFUSED_NAMES = new Set([
+  'NODE_OPTIONS',
+  'BASH_ENV',
+  'ENV',
+  'GIT_SSH_COMMAND',
+  'GIT_SSH',
+  'GIT_EXTERNAL_DIFF',
+  'PYTHONSTARTUP',
+  'PYTHONPATH',
+  'PERL5OPT',
+  'PERL5LIB',
+  'RUBYOPT',
+  'JAVA_TOOL_OPTIONS',
+  'PROMPT_COMMAND',
+  'SHELLOPTS',
+  'BASHOPTS',
+  'IFS',
+]);
+
+const REFUSED_PREFIXES = ['LD_', 'DYLD_', 'GIT_CONFIG', 'GATEHOUSE_'];
+
+/** May a caller not set this environment variable? Names are case-sensitive, as the system's are. */
+export function isRefusedEnvironmentName(name: string): boolean {
+  return REFUSED_NAMES.has(name) || REFUSED_PREFIXES.some((prefix) => name.startsWith(prefix));
+}

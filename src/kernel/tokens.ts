@@ -1,0 +1,2 @@
+/** Injection tokens of kernel interfaces, which have no class of their own. */
+export const CLOCK = Symbol('CLOCK');

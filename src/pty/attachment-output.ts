@@ -1,0 +1,66 @@
+import { DATA_HEADER_BYTES, type Frame, payloadOf, readDataHeader } from '../kernel/frame.js';
+import { DomainError } from '../kernel/errors.js';
+import type { LinkListener } from '../runner-link/byte-link.js';
+import type { WsConnection } from '../transport/ws-connection.js';
+import type { Attachment } from './attachment.js';
+import { Utf8Splitter } from './utf8-splitter.js';
+
+/** Bytes that may wait in a client's socket before delivery stops. */
+const MAX_BUFFERED = 1024 * 1024;
+
+/**
+ * Delivers one attachment to a WebSocket client. For `gatehouse.v1` the runner's frames go out as they are; the JSON
+ * encoding is the only one that decodes.
+ * @param onEnd called once, when nothing more will come
+ */
+export function deliverTo(
+  connection: WsConnection,
+  channel: number,
+  attachment: Attachment,
+  onEnd: (close: number, reason: string) => void,
+): void {
+  const text = connection.binary ? null : new Utf8Splitter(attachment.attached.from);
+  const tell = (piece: ReturnType<Utf8Splitter['push']>): void => {
+    if (piece !== null) connection.send({ type: 'output', channel, ...piece });
+  };
+  // Until the runner says why, an ended link means that the runner is gone.
+  let end: readonly [number, string] = [1013, 'RUNNER_UNAVAILABLE'];
+  const listener: LinkListener = {
+    onData: (frame) => {
+      if (text === null) connection.sendFrame(frame.parts);
+      else tell(text.push(outputOf(frame)));
+      if (connection.wire.writableLength > MAX_BUFFERED) throttle(connection, attachment);
+    },
+    onControl: (message) => {
+      if (message.type === 'error') {
+        connection.send({ ...message, channel });
+        return;
+      }
+      if (message.type === 'process_exited') {
+        if (text !== null) tell(text.end());
+        end = [1000, 'process_exited'];
+      } else if (message.type === 'detached') {
+        end = [new DomainError(message.code, '').answer.close, message.code];
+      }
+      connection.send({ ...message, channel });
+    },
+    onClose: () => {
+      onEnd(...end);
+    },
+  };
+  attachment.start(listener);
+}
+
+/** Stops delivery until the client has taken what waits for it. */
+function throttle(connection: WsConnection, attachment: Attachment): void {
+  attachment.pause();
+  connection.wire.once('drain', () => {
+    attachment.resume();
+  });
+}
+
+/** The terminal bytes of an output frame. */
+export const outputOf = (frame: Frame): Buffer => payloadOf(frame).subarray(DATA_HEADER_BYTES);
+
+/** The offset of an output frame. */
+export const offsetOf = (frame: Frame): number => readDataHeader(payloadOf(frame)).offset;

@@ -1,0 +1,216 @@
+import { z } from 'zod';
+import type { AttachRequest__Output } from '../generated/gatehouse/pty/v1/AttachRequest.js';
+import type { AttachResponse } from '../generated/gatehouse/pty/v1/AttachResponse.js';
+import type { AuditAction } from '../kernel/audit.js';
+import { DomainError } from '../kernel/errors.js';
+import type { CallerContext } from '../kernel/request-context.js';
+import type { LinkListener } from '../runner-link/byte-link.js';
+import { toDomainError } from '../transport/error-mapping.js';
+import { toGrpcStatus } from '../transport/grpc-status.js';
+import { parse } from '../transport/validation.js';
+import type { Attachment } from './attachment.js';
+import { offsetOf, outputOf } from './attachment-output.js';
+import type { AttachCall, StreamServices } from './grpc-attachments.js';
+import { attachSchema, frameSchemas } from './pty.schema.js';
+import { modeToProto, plainEnum } from './session-proto.js';
+
+const MAX_TIMER_MS = 2 ** 31 - 1;
+
+/** One `Attach` stream. Frames are handled strictly in order: the call is not read while one is under way. */
+export class GrpcAttachment {
+  #attachment: Attachment | null = null;
+  #ended = false;
+  #work: Promise<void> = Promise.resolve();
+  readonly #expiry: NodeJS.Timeout | undefined;
+
+  constructor(
+    private readonly call: AttachCall,
+    private readonly caller: CallerContext,
+    private readonly services: StreamServices,
+    private readonly onEnd: () => void,
+  ) {
+    call.on('data', (frame: AttachRequest__Output) => {
+      this.#receive(frame);
+    });
+    call.on('end', () => {
+      void this.#work.then(() => {
+        this.#finish();
+      });
+    });
+    call.on('cancelled', () => {
+      this.#finish();
+    });
+    call.on('error', () => {
+      this.#finish();
+    });
+    const { expiresAt } = caller.principal;
+    if (expiresAt !== null) {
+      this.#expiry = setTimeout(
+        () => {
+          this.#fail(new DomainError('SESSION_EXPIRED', 'The credential of this stream has expired.'));
+        },
+        Math.min(Math.max(expiresAt.getTime() - Date.now(), 0), MAX_TIMER_MS),
+      );
+    }
+  }
+
+  goAway(): void {
+    this.#fail(new DomainError('GOING_AWAY', 'The server is stopping.'));
+  }
+
+  #receive(frame: AttachRequest__Output): void {
+    this.call.pause();
+    this.#work = this.#work
+      .then(() => (this.#ended ? undefined : this.#handle(frame)))
+      .catch((thrown: unknown) => {
+        this.#refuse(thrown);
+      })
+      .finally(() => {
+        this.call.resume();
+      });
+  }
+
+  /** Before the attachment an error ends the stream; after it, only the frame is refused. */
+  #refuse(thrown: unknown): void {
+    const error = toDomainError(thrown);
+    if (error.code === 'INTERNAL_ERROR') {
+      this.services.logger.error({ err: thrown, requestId: this.caller.requestId }, 'attach frame failed');
+    }
+    if (this.#attachment === null) this.#fail(error);
+    else this.#send({ error: { code: error.code, message: error.message } });
+  }
+
+  async #handle(frame: AttachRequest__Output): Promise<void> {
+    const [kind, body, more] = Object.entries(frame).flat() as [string | undefined, unknown, unknown];
+    if (kind === undefined || more !== undefined)
+      throw new DomainError('INVALID_ARGUMENT', 'frame: exactly one is needed.');
+    if (kind === 'attach') {
+      await this.#attach(body);
+      return;
+    }
+    const attachment = this.#attachment;
+    if (attachment === null) throw new DomainError('NOT_ATTACHED', 'The first frame must be attach.');
+    switch (kind) {
+      case 'input': {
+        const { data, offset } = parse(frameSchemas.input, body);
+        if (!attachment.input(data, offset ?? null)) await attachment.drained();
+        return;
+      }
+      case 'resize': {
+        const { cols, rows } = parse(frameSchemas.resize, body);
+        attachment.resize(cols, rows);
+        return;
+      }
+      case 'ack':
+        attachment.ack(parse(frameSchemas.ack, body).offset);
+        return;
+      case 'take_control':
+        attachment.takeControl();
+        return;
+      default:
+        await this.#audited(kind, body, attachment);
+    }
+  }
+
+  /** `signal` and `kill` change something that others see: their outcome is on record. */
+  async #audited(kind: string, body: unknown, attachment: Attachment): Promise<void> {
+    const { sessions, audit } = this.services;
+    const { id } = attachment.resource;
+    const outcome = async (action: AuditAction, act: () => Promise<unknown>): Promise<void> => {
+      const fact = { action, resource: `session:${id}` };
+      try {
+        await act();
+      } catch (thrown) {
+        audit.note(this.caller, { ...fact, success: false, reason: toDomainError(thrown).code });
+        throw thrown;
+      }
+      await audit.record(this.caller, { ...fact, success: true });
+    };
+    if (kind === 'signal') {
+      attachment.require('pty:signal');
+      const { signal } = parse(frameSchemas.signal, body);
+      await outcome('pty.signal', () => sessions.signal(this.caller, { id, signal }));
+    } else if (kind === 'kill') {
+      attachment.require('pty:kill');
+      parse(z.strictObject({}), body);
+      await outcome('pty.kill', () => sessions.kill(this.caller, { id }));
+    } else throw new DomainError('INVALID_ARGUMENT', 'frame: there is no such frame.');
+  }
+
+  async #attach(body: unknown): Promise<void> {
+    if (this.#attachment !== null)
+      throw new DomainError('INVALID_ARGUMENT', 'attach: this stream is attached already.');
+    const request = typeof body === 'object' && body !== null ? { ...body } : {};
+    const mode = plainEnum('mode' in request ? request.mode : undefined, 'ATTACH_MODE_');
+    const command = parse(attachSchema, { ...request, mode });
+    const attachment = await this.services.attachments.open(this.caller, command, 0);
+    if (this.#ended) {
+      attachment.close();
+      return;
+    }
+    this.#attachment = attachment;
+    const { type: _type, mode: granted, ...attached } = attachment.attached;
+    this.#send({ attached: { ...attached, mode: modeToProto(granted) } });
+    attachment.start(this.#listener());
+  }
+
+  #listener(): LinkListener {
+    let last: DomainError | null = new DomainError('RUNNER_UNAVAILABLE', 'The runner cannot be reached.');
+    return {
+      onData: (frame) => {
+        this.#send({ output: { offset: offsetOf(frame), data: outputOf(frame) } });
+      },
+      onControl: (message) => {
+        if (message.type === 'process_exited') {
+          last = null;
+          const { exit_code, signal, reason } = message;
+          this.#send({
+            process_exited: {
+              reason,
+              ...(exit_code === null ? {} : { exit_code }),
+              ...(signal === null ? {} : { signal }),
+            },
+          });
+        } else if (message.type === 'detached') {
+          last = new DomainError(message.code, 'The attachment was ended; resume at the offset given.');
+          this.#send({ detached: { code: message.code, offset: message.offset } });
+        } else if (message.type === 'mode_changed') {
+          this.#send({ mode_changed: { mode: modeToProto(message.mode), reason: message.reason } });
+        } else this.#send({ error: { code: message.code, message: message.message } });
+      },
+      onClose: () => {
+        if (last === null) this.#finish();
+        else this.#fail(last);
+      },
+    };
+  }
+
+  /** Writes one frame; a client that does not keep up stops the link, and with it the runner's cursor. */
+  #send(response: AttachResponse): void {
+    if (this.#ended || this.call.write(response)) return;
+    const attachment = this.#attachment;
+    attachment?.pause();
+    this.call.once('drain', () => {
+      attachment?.resume();
+    });
+  }
+
+  #fail(error: DomainError): void {
+    if (this.#ended) return;
+    this.#release();
+    this.call.emit('error', toGrpcStatus(error, this.caller.requestId));
+  }
+
+  #finish(): void {
+    if (this.#ended) return;
+    this.#release();
+    this.call.end();
+  }
+
+  #release(): void {
+    this.#ended = true;
+    clearTimeout(this.#expiry);
+    this.#attachment?.close();
+    this.onEnd();
+  }
+}

@@ -1,0 +1,126 @@
+import type { ServerDuplexStream } from '@grpc/grpc-js';
+import { Controller } from '@nestjs/common';
+import { GrpcMethod, GrpcStreamCall, Payload } from '@nestjs/microservices';
+import { z } from 'zod';
+import { Audited } from '../audit/audited.decorator.js';
+import { RequirePermission } from '../authorization/decorators.js';
+import type { AttachRequest__Output } from '../generated/gatehouse/pty/v1/AttachRequest.js';
+import type { AttachResponse } from '../generated/gatehouse/pty/v1/AttachResponse.js';
+import type { ListResponse } from '../generated/gatehouse/pty/v1/ListResponse.js';
+import type { Session } from '../generated/gatehouse/pty/v1/Session.js';
+import type { CallerContext } from '../kernel/request-context.js';
+import { Caller } from '../transport/caller.js';
+import { GrpcAttachments } from './grpc-attachments.js';
+import {
+  listSchema,
+  type ListCommand,
+  type ResizeCommand,
+  resizeSchema,
+  type SessionCommand,
+  sessionSchema,
+  type SignalCommand,
+  signalSchema,
+  type StartCommand,
+  startSchema,
+  type WriteCommand,
+  writeSchema,
+} from './pty.schema.js';
+import { PtyService } from './pty.service.js';
+import { plainEnum, toProto } from './session-proto.js';
+
+const SERVICE = 'PtyService';
+const onSession = { resource: 'session', field: 'id' } as const;
+/** The same list, with the state as the wire's enum. */
+const listRequestSchema = z.preprocess(
+  (request) =>
+    typeof request === 'object' && request !== null && 'state' in request
+      ? { ...request, state: plainEnum(request.state, 'SESSION_STATE_') }
+      : request,
+  listSchema,
+);
+
+/** Sessions over gRPC. */
+@Controller()
+export class PtyGrpc {
+  constructor(
+    private readonly sessions: PtyService,
+    private readonly attachments: GrpcAttachments,
+  ) {}
+
+  @GrpcMethod(SERVICE)
+  @RequirePermission('pty:create')
+  @Audited('pty.start', 'session')
+  async start(
+    @Payload({ schema: startSchema }) command: StartCommand,
+    @Caller() caller: CallerContext,
+  ): Promise<{ session: Session }> {
+    return { session: toProto(await this.sessions.start(caller, command)) };
+  }
+
+  @GrpcMethod(SERVICE)
+  @RequirePermission('pty:view', onSession)
+  async get(
+    @Payload({ schema: sessionSchema }) command: SessionCommand,
+    @Caller() caller: CallerContext,
+  ): Promise<{ session: Session }> {
+    return { session: toProto(await this.sessions.get(caller, command)) };
+  }
+
+  @GrpcMethod(SERVICE)
+  @RequirePermission('pty:view')
+  async list(
+    @Payload({ schema: listRequestSchema }) command: ListCommand,
+    @Caller() caller: CallerContext,
+  ): Promise<ListResponse> {
+    const { items, next_cursor } = await this.sessions.list(caller, command);
+    return { items: items.map(toProto), ...(next_cursor === null ? {} : { next_cursor }) };
+  }
+
+  @GrpcMethod(SERVICE)
+  @RequirePermission('pty:input', onSession)
+  async write(
+    @Payload({ schema: writeSchema }) command: WriteCommand,
+    @Caller() caller: CallerContext,
+  ): Promise<object> {
+    await this.sessions.write(caller, command);
+    return {};
+  }
+
+  @GrpcMethod(SERVICE)
+  @RequirePermission('pty:resize', onSession)
+  async resize(
+    @Payload({ schema: resizeSchema }) command: ResizeCommand,
+    @Caller() caller: CallerContext,
+  ): Promise<object> {
+    await this.sessions.resize(caller, command);
+    return {};
+  }
+
+  @GrpcMethod(SERVICE)
+  @RequirePermission('pty:signal', onSession)
+  @Audited('pty.signal', 'session', 'id')
+  async signal(
+    @Payload({ schema: signalSchema }) command: SignalCommand,
+    @Caller() caller: CallerContext,
+  ): Promise<object> {
+    await this.sessions.signal(caller, command);
+    return {};
+  }
+
+  @GrpcMethod(SERVICE)
+  @RequirePermission('pty:kill', onSession)
+  @Audited('pty.kill', 'session', 'id')
+  async kill(
+    @Payload({ schema: sessionSchema }) command: SessionCommand,
+    @Caller() caller: CallerContext,
+  ): Promise<{ session: Session }> {
+    return { session: toProto(await this.sessions.kill(caller, command)) };
+  }
+
+  /** Each frame is authorised by its own permission; the declaration here lets the stream open at all. */
+  @GrpcStreamCall(SERVICE)
+  @RequirePermission('pty:view')
+  attach(call: ServerDuplexStream<AttachRequest__Output, AttachResponse>): void {
+    this.attachments.serve(call);
+  }
+}

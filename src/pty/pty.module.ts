@@ -1,0 +1,28 @@
+import { Module, type OnModuleInit } from '@nestjs/common';
+import { OwnershipRegistry } from '../authorization/ownership.js';
+import { AttachmentsService } from './attachments.service.js';
+import { GrpcAttachments } from './grpc-attachments.js';
+import { PtyController } from './pty.controller.js';
+import { PtyGateway } from './pty.gateway.js';
+import { PtyGrpc } from './pty.grpc.js';
+import { PtyService } from './pty.service.js';
+import { SessionEnds } from './session-ends.js';
+import { SessionFollower } from './session-follower.js';
+import { SessionStore } from './session-store.js';
+
+/** Sessions: PTYs that live in the runner. */
+@Module({
+  controllers: [PtyController, PtyGrpc],
+  providers: [PtyService, PtyGateway, AttachmentsService, GrpcAttachments, SessionStore, SessionEnds, SessionFollower],
+  exports: [SessionFollower, GrpcAttachments],
+})
+export class PtyModule implements OnModuleInit {
+  constructor(
+    private readonly ownership: OwnershipRegistry,
+    private readonly store: SessionStore,
+  ) {}
+
+  onModuleInit(): void {
+    this.ownership.register('session', (id) => this.store.owner(id));
+  }
+}

@@ -1,0 +1,130 @@
+/** One schema per command, for all three transports. Field names are those of the wire. */
+import { z } from 'zod';
+import { isRefusedEnvironmentName } from '../kernel/environment.js';
+import { SESSION_STATES } from './session.entity.js';
+
+/** Bytes of input in one message; a larger paste is several. */
+export const MAX_INPUT_BYTES = 65_536;
+const MAX_OUTPUT_BYTES = 1_048_576;
+
+const id = z.uuid({ error: 'not a session id' }).regex(/^[0-9a-f-]+$/, 'not a session id');
+const cols = z.int().min(1).max(1000);
+const rows = z.int().min(1).max(500);
+const offset = z.int().min(0);
+const noNul = (max: number) =>
+  z
+    .string()
+    .max(max)
+    .regex(/^[^\0]*$/, 'contains a NUL');
+const plain = (max: number) =>
+  z
+    .string()
+    .min(1)
+    .max(max)
+    .regex(/^\P{Cc}+$/u, 'contains control characters');
+const environmentName = z
+  .string()
+  .regex(/^[A-Za-z_][A-Za-z0-9_]{0,127}$/, 'not a variable name')
+  .refine((name) => !isRefusedEnvironmentName(name), 'this variable may not be set');
+
+export const SIGNALS = ['INT', 'TERM', 'KILL', 'HUP', 'QUIT', 'TSTP', 'CONT', 'USR1', 'USR2', 'WINCH'] as const;
+
+export const startSchema = z.strictObject({
+  name: plain(100).optional(),
+  command: z
+    .array(noNul(4096))
+    .max(256)
+    .default([])
+    .refine(([program]) => program !== '', 'the program is empty'),
+  cwd: noNul(4096).startsWith('/', 'not an absolute path').optional(),
+  env: z
+    .record(environmentName, noNul(32_768))
+    .refine((env) => Object.keys(env).length <= 256, 'more than 256 variables')
+    .default({}),
+  cols: cols.default(80),
+  rows: rows.default(24),
+});
+export type StartCommand = z.output<typeof startSchema>;
+
+export const sessionSchema = z.strictObject({ id });
+export type SessionCommand = z.output<typeof sessionSchema>;
+
+export const listSchema = z.strictObject({
+  state: z.enum(SESSION_STATES).optional(),
+  limit: z.int().min(1).max(100).default(50),
+  cursor: id.optional(),
+});
+export type ListCommand = z.output<typeof listSchema>;
+
+const input = z.instanceof(Uint8Array).refine((data) => data.length > 0 && data.length <= MAX_INPUT_BYTES, {
+  error: `1 to ${MAX_INPUT_BYTES} bytes`,
+});
+export const writeSchema = z.strictObject({ id, data: input });
+export type WriteCommand = z.output<typeof writeSchema>;
+
+const size = { cols, rows };
+export const resizeSchema = z.strictObject({ id, ...size });
+export type ResizeCommand = z.output<typeof resizeSchema>;
+
+const signal = z.enum(SIGNALS);
+export const signalSchema = z.strictObject({ id, signal });
+export type SignalCommand = z.output<typeof signalSchema>;
+
+export const outputSchema = z.strictObject({
+  id,
+  from: offset.optional(),
+  limit: z.int().min(1).max(MAX_OUTPUT_BYTES).default(65_536),
+});
+export type OutputCommand = z.output<typeof outputSchema>;
+
+export const attachSchema = z.strictObject({
+  session: id,
+  from: offset.optional(),
+  mode: z.enum(['controller', 'viewer']).optional(),
+  cols: cols.optional(),
+  rows: rows.optional(),
+  epoch: plain(64).optional(),
+  writer_id: z
+    .string()
+    .regex(/^[A-Za-z0-9_-]{1,64}$/, '1 to 64 of A-Z a-z 0-9 _ -')
+    .optional(),
+});
+export type AttachCommand = z.output<typeof attachSchema>;
+
+/** A number in the query of an address. */
+const decimal = <S extends z.ZodType>(schema: S) =>
+  z
+    .string()
+    .regex(/^\d{1,16}$/, 'not a number')
+    .transform(Number)
+    .pipe(schema as z.ZodType<number, number>);
+
+/** The same attach, as the query of `/ws/pty`. */
+export const attachByAddressSchema = z.strictObject({
+  id,
+  from: decimal(offset).optional(),
+  mode: attachSchema.shape.mode,
+  cols: decimal(cols).optional(),
+  rows: decimal(rows).optional(),
+  epoch: attachSchema.shape.epoch,
+  writer_id: attachSchema.shape.writer_id,
+});
+
+/** `GET /sessions` and `GET /sessions/:id/output`, whose numbers are text in the address. */
+export const listQuerySchema = z.strictObject({
+  state: listSchema.shape.state,
+  limit: decimal(z.int().min(1).max(100)).default(50),
+  cursor: listSchema.shape.cursor,
+});
+export const outputQuerySchema = z.strictObject({
+  from: decimal(offset).optional(),
+  limit: decimal(z.int().min(1).max(MAX_OUTPUT_BYTES)).default(65_536),
+});
+
+/** What a frame of an attachment carries, without the naming of its session. */
+export const frameSchemas = {
+  input: z.strictObject({ data: input, offset: offset.optional() }),
+  resize: z.strictObject(size),
+  signal: z.strictObject({ signal }),
+  ack: z.strictObject({ offset: offset.default(0) }),
+} as const;

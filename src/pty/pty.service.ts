@@ -1,0 +1,178 @@
+import { Injectable } from '@nestjs/common';
+import { AuthorizationService } from '../authorization/authorization.service.js';
+import { DomainError } from '../kernel/errors.js';
+import { newId } from '../kernel/ids.js';
+import type { CallerContext } from '../kernel/request-context.js';
+import { RunnerClient } from '../runner-link/runner-client.js';
+import type {
+  ListCommand,
+  OutputCommand,
+  ResizeCommand,
+  SessionCommand,
+  SignalCommand,
+  StartCommand,
+  WriteCommand,
+} from './pty.schema.js';
+import { SessionEntity } from './session.entity.js';
+import { SessionEnds } from './session-ends.js';
+import { SessionStore } from './session-store.js';
+import { type SessionView, toView } from './session-view.js';
+
+export interface SessionPage {
+  readonly items: readonly SessionView[];
+  readonly next_cursor: string | null;
+}
+
+/** A piece of a session's output. */
+export interface OutputPiece {
+  readonly offset: number;
+  readonly data: Buffer;
+  readonly dropped_before: number;
+  /** Offset after the last byte the session has written so far. */
+  readonly output_next: number;
+}
+
+/**
+ * What can be done with sessions, on any transport. The guard has let the call pass; the caller's tenant still goes
+ * into every query.
+ */
+@Injectable()
+export class PtyService {
+  constructor(
+    private readonly store: SessionStore,
+    private readonly runner: RunnerClient,
+    private readonly ends: SessionEnds,
+    private readonly authorization: AuthorizationService,
+  ) {}
+
+  /** @throws DomainError SESSION_LIMIT, START_FAILED, RUNNER_UNAVAILABLE */
+  async start(context: CallerContext, command: StartCommand): Promise<SessionView> {
+    const row = newRow(context, command);
+    await this.store.insert(row);
+    try {
+      const {
+        session,
+        command: argv,
+        cwd,
+      } = await this.runner.start({
+        id: row.id,
+        command: command.command,
+        ...(command.cwd === undefined ? {} : { cwd: command.cwd }),
+        env: command.env,
+        cols: command.cols,
+        rows: command.rows,
+      });
+      row.command = argv ?? command.command;
+      row.cwd = cwd ?? row.cwd;
+      row.pid = session?.pid ?? null;
+      row.name = command.name ?? nameOf(row.command);
+      await this.store.markRunning(row.id, { command: row.command, cwd: row.cwd, pid: row.pid, name: row.name });
+      return await this.get(context, { id: row.id });
+    } catch (error) {
+      // What did not start is not a session; what did start but could not be recorded must not live on unseen.
+      await this.runner.kill(row.id, 'start_failed').catch(() => undefined);
+      await this.store.remove(row.id);
+      throw error;
+    }
+  }
+
+  async get(context: CallerContext, { id }: SessionCommand): Promise<SessionView> {
+    return toView(await this.#find(context, id));
+  }
+
+  /** The caller's own, or the whole tenant's with `pty:list_all`. */
+  async list(context: CallerContext, command: ListCommand): Promise<SessionPage> {
+    const { principal } = context;
+    const all = this.authorization.allows(principal, 'pty:list_all', null);
+    // One more than asked tells whether there is a next page.
+    const rows = await this.store.list(principal.tenant, all ? null : principal, {
+      ...command,
+      limit: command.limit + 1,
+    });
+    const page = rows.slice(0, command.limit);
+    return { items: page.map(toView), next_cursor: rows.length > page.length ? (page.at(-1)?.id ?? null) : null };
+  }
+
+  async write(context: CallerContext, { id, data }: WriteCommand): Promise<void> {
+    await this.#live(context, id);
+    await this.runner.write(id, data);
+  }
+
+  async resize(context: CallerContext, { id, cols, rows }: ResizeCommand): Promise<void> {
+    await this.#live(context, id);
+    await this.runner.resize(id, cols, rows);
+    await this.store.update(id, { cols, rows });
+  }
+
+  async signal(context: CallerContext, { id, signal }: SignalCommand): Promise<void> {
+    await this.#live(context, id);
+    await this.runner.signal(id, signal);
+  }
+
+  /** Ends the session and all its processes; answers when they are gone. */
+  async kill(context: CallerContext, { id }: SessionCommand): Promise<SessionView> {
+    await this.#live(context, id);
+    await this.ends.record(await this.runner.kill(id, 'killed'));
+    return this.get(context, { id });
+  }
+
+  /** @throws DomainError SESSION_LOST when the runner that held the output is gone */
+  async output(context: CallerContext, { id, from, limit }: OutputCommand): Promise<OutputPiece> {
+    const row = await this.#find(context, id);
+    if (row.state === 'lost') throw lost();
+    const piece = await this.runner.readOutput(id, from, limit);
+    return {
+      offset: piece.offset ?? 0,
+      data: piece.data ?? Buffer.alloc(0),
+      dropped_before: piece.dropped_before ?? 0,
+      output_next: piece.output_next ?? 0,
+    };
+  }
+
+  /** The session, if it may still be attached to: ended ones may, their output is retained. */
+  async attachable(context: CallerContext, id: string): Promise<SessionEntity> {
+    const row = await this.#find(context, id);
+    if (row.state === 'lost') throw lost();
+    return row;
+  }
+
+  async #live(context: CallerContext, id: string): Promise<SessionEntity> {
+    const row = await this.#find(context, id);
+    if (row.state === 'lost') throw lost();
+    if (row.endedAt !== null) throw new DomainError('SESSION_ENDED', 'The session has ended.');
+    return row;
+  }
+
+  async #find(context: CallerContext, id: string): Promise<SessionEntity> {
+    const row = await this.store.find(context.principal.tenant, id);
+    if (row === null) throw new DomainError('NOT_FOUND', 'There is no such resource.');
+    return row;
+  }
+}
+
+const lost = (): DomainError => new DomainError('SESSION_LOST', 'The runner that held this session is gone.');
+
+/** A session that is named after its program when the caller gave no name. */
+const nameOf = (argv: readonly string[]): string =>
+  (argv[0]?.split('/').at(-1) ?? '').replace(/\p{Cc}/gu, '').slice(0, 100) || 'session';
+
+function newRow({ principal }: CallerContext, command: StartCommand): SessionEntity {
+  return Object.assign(new SessionEntity(), {
+    id: newId(),
+    tenant: principal.tenant,
+    name: command.name ?? nameOf(command.command),
+    ownerProvider: principal.provider,
+    ownerSubject: principal.subject,
+    state: 'starting',
+    command: command.command,
+    cwd: command.cwd ?? '',
+    cols: command.cols,
+    rows: command.rows,
+    pid: null,
+    exitCode: null,
+    signal: null,
+    reason: null,
+    createdAt: new Date(),
+    endedAt: null,
+  } satisfies SessionEntity);
+}

@@ -1,0 +1,44 @@
+import { Injectable } from '@nestjs/common';
+import type { RunnerSession__Output } from '../generated/gatehouse/runner/v1/RunnerSession.js';
+import { AuditTrail } from '../kernel/audit.js';
+import { systemContext } from '../transport/new-context.js';
+import { type SessionEnd, SessionStore } from './session-store.js';
+
+/** Records how sessions end, each exactly once, however many gateways hear of it. */
+@Injectable()
+export class SessionEnds {
+  constructor(
+    private readonly store: SessionStore,
+    private readonly audit: AuditTrail,
+  ) {}
+
+  /** A session that the runner says has ended. */
+  async record(session: RunnerSession__Output): Promise<void> {
+    await this.#end(session.id ?? '', {
+      state: session.state === 'killed' ? 'killed' : 'exited',
+      exitCode: session.exit_code ?? null,
+      signal: session.signal ?? null,
+      reason: session.reason ?? 'exited',
+      endedAt: new Date(session.ended_at_ms ?? Date.now()),
+    });
+  }
+
+  /** A session that no runner holds any more. */
+  async recordLost(id: string): Promise<void> {
+    await this.#end(id, { state: 'lost', exitCode: null, signal: null, reason: 'runner_lost', endedAt: new Date() });
+  }
+
+  async #end(id: string, end: SessionEnd): Promise<void> {
+    const row = await this.store.end(id, end);
+    if (row === null) return;
+    // Nobody calls here: the event belongs to the session's owner and tenant.
+    this.audit.note(systemContext(), {
+      action: end.state === 'lost' ? 'pty.lost' : 'pty.exit',
+      resource: `session:${id}`,
+      success: end.state !== 'lost',
+      reason: end.reason,
+      tenant: row.tenant,
+      metadata: { exit_code: end.exitCode, signal: end.signal, owner: row.ownerSubject },
+    });
+  }
+}

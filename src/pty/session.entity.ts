@@ -1,0 +1,57 @@
+import { Column, Entity, PrimaryColumn } from 'typeorm';
+
+export const SESSION_STATES = ['starting', 'running', 'exited', 'killed', 'lost'] as const;
+export type SessionState = (typeof SESSION_STATES)[number];
+
+/** A session as the gateway remembers it. The runner holds the truth of live ones; no byte of output is here. */
+@Entity({ name: 'sessions' })
+export class SessionEntity {
+  /** UUIDv7: order by id is order by time. */
+  @PrimaryColumn({ type: 'uuid' })
+  id!: string;
+
+  @Column({ type: 'text' })
+  tenant!: string;
+
+  @Column({ type: 'text' })
+  name!: string;
+
+  @Column({ type: 'text', name: 'owner_provider' })
+  ownerProvider!: string;
+
+  @Column({ type: 'text', name: 'owner_subject' })
+  ownerSubject!: string;
+
+  @Column({ type: 'text' })
+  state!: SessionState;
+
+  @Column({ type: 'text', array: true })
+  command!: string[];
+
+  @Column({ type: 'text' })
+  cwd!: string;
+
+  @Column({ type: 'integer' })
+  cols!: number;
+
+  @Column({ type: 'integer' })
+  rows!: number;
+
+  @Column({ type: 'integer', nullable: true })
+  pid!: number | null;
+
+  @Column({ type: 'integer', name: 'exit_code', nullable: true })
+  exitCode!: number | null;
+
+  @Column({ type: 'text', nullable: true })
+  signal!: string | null;
+
+  @Column({ type: 'text', nullable: true })
+  reason!: string | null;
+
+  @Column({ type: 'timestamptz', name: 'created_at' })
+  createdAt!: Date;
+
+  @Column({ type: 'timestamptz', name: 'ended_at', nullable: true })
+  endedAt!: Date | null;
+}

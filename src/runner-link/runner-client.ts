@@ -1,0 +1,125 @@
+import { join } from 'node:path';
+import {
+  type ClientReadableStream,
+  credentials,
+  loadPackageDefinition,
+  type ServiceError,
+  status,
+} from '@grpc/grpc-js';
+import { loadSync } from '@grpc/proto-loader';
+import type { ProtoGrpcType } from '../generated/runner.js';
+import type { InfoResponse__Output } from '../generated/gatehouse/runner/v1/InfoResponse.js';
+import type { KillRequest } from '../generated/gatehouse/runner/v1/KillRequest.js';
+import type { KillResponse__Output } from '../generated/gatehouse/runner/v1/KillResponse.js';
+import type { ListResponse__Output } from '../generated/gatehouse/runner/v1/ListResponse.js';
+import type { ReadOutputResponse__Output } from '../generated/gatehouse/runner/v1/ReadOutputResponse.js';
+import type { RunnerServiceClient } from '../generated/gatehouse/runner/v1/RunnerService.js';
+import type { RunnerSession__Output } from '../generated/gatehouse/runner/v1/RunnerSession.js';
+import type { StartRequest } from '../generated/gatehouse/runner/v1/StartRequest.js';
+import type { StartResponse__Output } from '../generated/gatehouse/runner/v1/StartResponse.js';
+import type { WatchResponse__Output } from '../generated/gatehouse/runner/v1/WatchResponse.js';
+import { DomainError, isErrorCode } from '../kernel/errors.js';
+import { PROTO_OPTIONS } from '../kernel/proto-directory.js';
+
+const DEADLINE_MS = 10_000;
+/** A kill waits for 5 s of grace and the processes' end. */
+const KILL_DEADLINE_MS = 20_000;
+const MAX_MESSAGE = 4 * 1024 * 1024;
+
+type Unary<Request, Response> = (
+  request: Request,
+  options: { deadline: number },
+  callback: (error: ServiceError | null, response?: Response) => void,
+) => unknown;
+
+/** Control of the runner. Every method rejects with the runner's own DomainError, or RUNNER_UNAVAILABLE. */
+export class RunnerClient {
+  readonly #client: RunnerServiceClient;
+
+  /** @param directory the folder of the runner's sockets */
+  constructor(readonly directory: string) {
+    const definition = loadSync('gatehouse/runner/v1/runner.proto', PROTO_OPTIONS);
+    const proto = loadPackageDefinition(definition) as unknown as ProtoGrpcType;
+    this.#client = new proto.gatehouse.runner.v1.RunnerService(
+      `unix:${join(directory, 'control.sock')}`,
+      credentials.createInsecure(),
+      {
+        'grpc.max_receive_message_length': MAX_MESSAGE,
+        // A runner that was just started must be found at once, not after grpc-js's usual back-off.
+        'grpc.initial_reconnect_backoff_ms': 50,
+        'grpc.max_reconnect_backoff_ms': 500,
+      },
+    );
+  }
+
+  info(deadlineMs = DEADLINE_MS): Promise<InfoResponse__Output> {
+    return this.#call(this.#client.info.bind(this.#client), {}, deadlineMs);
+  }
+
+  start(request: StartRequest): Promise<StartResponse__Output> {
+    return this.#call(this.#client.start.bind(this.#client), request);
+  }
+
+  async list(): Promise<RunnerSession__Output[]> {
+    const { sessions } = await this.#call<object, ListResponse__Output>(this.#client.list.bind(this.#client), {});
+    return sessions ?? [];
+  }
+
+  async write(id: string, data: Uint8Array): Promise<void> {
+    await this.#call(this.#client.write.bind(this.#client), { id, data });
+  }
+
+  async resize(id: string, cols: number, rows: number): Promise<void> {
+    await this.#call(this.#client.resize.bind(this.#client), { id, cols, rows });
+  }
+
+  async signal(id: string, signal: string): Promise<void> {
+    await this.#call(this.#client.signal.bind(this.#client), { id, signal });
+  }
+
+  async kill(id: string, reason: string): Promise<RunnerSession__Output> {
+    const { session } = await this.#call<KillRequest, KillResponse__Output>(
+      this.#client.kill.bind(this.#client),
+      { id, reason },
+      KILL_DEADLINE_MS,
+    );
+    if (!session) throw new DomainError('INTERNAL_ERROR', 'The runner gave no session.');
+    return session;
+  }
+
+  readOutput(id: string, from: number | undefined, limit: number): Promise<ReadOutputResponse__Output> {
+    const request = { id, limit, ...(from === undefined ? {} : { from }) };
+    return this.#call(this.#client.readOutput.bind(this.#client), request);
+  }
+
+  watch(): ClientReadableStream<WatchResponse__Output> {
+    return this.#client.watch({});
+  }
+
+  async shutdown(): Promise<void> {
+    await this.#call(this.#client.shutdown.bind(this.#client), {}, KILL_DEADLINE_MS);
+  }
+
+  close(): void {
+    this.#client.close();
+  }
+
+  #call<Request, Response>(method: Unary<Request, Response>, request: Request, ms = DEADLINE_MS): Promise<Response> {
+    return new Promise((resolve, reject) => {
+      method(request, { deadline: Date.now() + ms }, (error, response) => {
+        if (error) reject(fromRunner(error));
+        else if (response === undefined) reject(new DomainError('INTERNAL_ERROR', 'The runner gave no answer.'));
+        else resolve(response);
+      });
+    });
+  }
+}
+
+/** The runner names its code in the trailer; without one the runner itself could not be reached. */
+function fromRunner(error: ServiceError): DomainError {
+  const [code] = error.metadata.get('gatehouse-code');
+  if (isErrorCode(code)) return new DomainError(code, error.details);
+  return error.code === status.UNAVAILABLE || error.code === status.DEADLINE_EXCEEDED || error.code === status.CANCELLED
+    ? new DomainError('RUNNER_UNAVAILABLE', 'The runner cannot be reached.', { cause: error })
+    : new DomainError('INTERNAL_ERROR', 'The runner failed; the request id finds it in the log.', { cause: error });
+}

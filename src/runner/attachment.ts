@@ -1,0 +1,196 @@
+import type { Socket } from 'node:net';
+import { DomainError, type ErrorCode } from '../kernel/errors.js';
+import {
+  DATA_HEADER_BYTES,
+  DATA_HEADROOM,
+  encodeControlFrame,
+  finishDataFrame,
+  type Frame,
+  FrameType,
+  payloadOf,
+  readDataHeader,
+} from '../kernel/frame.js';
+import type { AttachMode, LinkRequest, LinkResponse, ProcessExited } from '../kernel/link.js';
+import { parseLinkRequest } from './link-messages.js';
+import type { Ring } from './ring.js';
+
+/** After output that follows quiet, more is collected for this long, or until there is this much. */
+const WINDOW_MS = 4;
+const FRAME_BYTES = 108 * 1024;
+/** Up to here a frame gets memory of its own size; a longer one is built in the shared slab. */
+const SMALL_BYTES = 8 * 1024;
+/** How long a connection that is over may take to read what was sent. */
+const LINGER_MS = 10_000;
+
+/** A frame is built here, and the slab is given away with it only when the socket does not take it at once. */
+let slab = Buffer.allocUnsafeSlow(DATA_HEADROOM + FRAME_BYTES);
+
+/** What an attachment needs of its session. */
+export interface AttachmentHost {
+  readonly ring: Ring;
+  /** How the session ended, undefined while it lives. */
+  readonly exit: ProcessExited | undefined;
+  input(attachment: Attachment, offset: number, data: Buffer): void;
+  resizeFrom(attachment: Attachment, cols: number, rows: number): void;
+  takeControl(attachment: Attachment): void;
+  /** It sent or acknowledged more. */
+  progressed(attachment: Attachment): void;
+  detach(attachment: Attachment): void;
+}
+
+export interface AttachmentOptions {
+  readonly channel: number;
+  readonly mayControl: boolean;
+  /** Names the input positions: the client's writer, or one of this attachment's own. */
+  readonly writer: string;
+  readonly from: number;
+}
+
+/** One client of a session: its own place in the output, on a connection of its own. */
+export class Attachment {
+  mode: AttachMode = 'viewer';
+  /** Offset of the next byte to send. */
+  #cursor: number;
+  #acked: number | undefined;
+  #blocked = false;
+  #closed = false;
+  #lastFlush = 0;
+  #window: NodeJS.Timeout | undefined;
+
+  constructor(
+    private readonly host: AttachmentHost,
+    private readonly socket: Socket,
+    readonly options: AttachmentOptions,
+  ) {
+    this.#cursor = options.from;
+    socket.on('drain', this.#onDrain);
+    socket.on('close', () => {
+      this.#leave();
+    });
+  }
+
+  get cursor(): number {
+    return this.#cursor;
+  }
+
+  /** How far it is behind: unsent, and once it has begun to acknowledge, unacknowledged too. */
+  get lag(): number {
+    return this.host.ring.end - (this.#acked ?? this.#cursor);
+  }
+
+  /** Sends a control message. */
+  send(message: LinkResponse): void {
+    if (!this.#closed) this.socket.write(encodeControlFrame(message));
+  }
+
+  /** Handles one frame from the gateway. Throws RangeError when it is malformed. */
+  receive(frame: Frame): void {
+    if (this.#closed) return;
+    try {
+      if (frame.kind === 'data') this.#receiveInput(payloadOf(frame));
+      else this.#receiveRequest(parseLinkRequest(payloadOf(frame)));
+    } catch (error) {
+      if (!(error instanceof DomainError)) throw error;
+      this.send({ type: 'error', code: error.code, message: error.message });
+    }
+  }
+
+  /** There is new output. @param now of `performance.now()` */
+  notify(now: number): void {
+    if (this.#blocked || this.#closed) return;
+    const quiet = now - this.#lastFlush >= WINDOW_MS;
+    if (quiet || this.host.ring.end - this.#cursor >= FRAME_BYTES) this.flush();
+    else this.#window ??= setTimeout(this.#onWindow, WINDOW_MS);
+  }
+
+  /** The next output answers input: it must not wait for the window. */
+  expedite(): void {
+    this.#lastFlush = 0;
+  }
+
+  /** Sends all that the socket takes; after the last output of an ended session, its end. */
+  flush(): void {
+    if (this.#closed) return;
+    const { ring } = this.host;
+    while (!this.#blocked && this.#cursor < ring.end) this.#sendFrame(Math.min(ring.end - this.#cursor, FRAME_BYTES));
+    this.#lastFlush = performance.now();
+    this.host.progressed(this);
+    if (this.host.exit && this.#cursor === ring.end) this.#finish(this.host.exit);
+  }
+
+  /** Ends the attachment; the client may come back for `offset`. */
+  detach(code: ErrorCode): void {
+    this.#finish({ type: 'detached', code, offset: this.#cursor });
+  }
+
+  #receiveInput(payload: Buffer): void {
+    const header = readDataHeader(payload);
+    if (header.type !== FrameType.input) throw new RangeError('data on the link is not input');
+    this.host.input(this, header.offset, payload.subarray(DATA_HEADER_BYTES));
+  }
+
+  #receiveRequest(request: LinkRequest): void {
+    switch (request.type) {
+      case 'attach':
+        throw new RangeError('attached already');
+      case 'resize':
+        this.host.resizeFrom(this, request.cols, request.rows);
+        return;
+      case 'take_control':
+        this.host.takeControl(this);
+        return;
+      case 'ack':
+        // What was not sent cannot have been rendered, and an old acknowledgement says nothing new.
+        this.#acked = Math.max(this.#acked ?? 0, Math.min(request.offset, this.#cursor));
+        this.host.progressed(this);
+    }
+  }
+
+  #sendFrame(length: number): void {
+    const small = length <= SMALL_BYTES;
+    const target = small ? Buffer.allocUnsafe(DATA_HEADROOM + length) : slab;
+    this.host.ring.copyTo(target, DATA_HEADROOM, this.#cursor, length);
+    const header = { type: FrameType.output, flags: 0, channel: this.options.channel, offset: this.#cursor };
+    this.socket.write(finishDataFrame(target, length, header));
+    this.#cursor += length;
+    // What the kernel did not take at once still lies in the buffer: wait, so that at most one frame does.
+    this.#blocked = this.socket.writableLength > 0;
+    if (this.#blocked && !small) slab = Buffer.allocUnsafeSlow(DATA_HEADROOM + FRAME_BYTES);
+  }
+
+  readonly #onDrain = (): void => {
+    // Also comes after a write that was taken at once.
+    if (!this.#blocked || this.socket.writableLength > 0) return;
+    this.#blocked = false;
+    this.flush();
+  };
+
+  readonly #onWindow = (): void => {
+    this.#window = undefined;
+    if (!this.#blocked && this.#cursor < this.host.ring.end) this.notify(performance.now());
+  };
+
+  /** Says the last word and closes. */
+  #finish(message: LinkResponse): void {
+    if (this.#closed) return;
+    this.send(message);
+    this.#leave();
+    endSocket(this.socket);
+  }
+
+  #leave(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    clearTimeout(this.#window);
+    this.host.detach(this);
+  }
+}
+
+/** Closes a connection, by force when the other side does not read what was sent. */
+export function endSocket(socket: Socket): void {
+  socket.end();
+  const linger = setTimeout(() => socket.destroy(), LINGER_MS);
+  socket.once('close', () => {
+    clearTimeout(linger);
+  });
+}

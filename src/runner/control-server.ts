@@ -1,0 +1,121 @@
+import { Server, type ServerWritableStream } from '@grpc/grpc-js';
+import type { Logger } from 'pino';
+import type { RunnerServiceHandlers } from '../generated/gatehouse/runner/v1/RunnerService.js';
+import type { ReadOutputRequest__Output } from '../generated/gatehouse/runner/v1/ReadOutputRequest.js';
+import type { ReadOutputResponse } from '../generated/gatehouse/runner/v1/ReadOutputResponse.js';
+import type { RunnerSession } from '../generated/gatehouse/runner/v1/RunnerSession.js';
+import type { StartRequest__Output } from '../generated/gatehouse/runner/v1/StartRequest.js';
+import type { StartResponse } from '../generated/gatehouse/runner/v1/StartResponse.js';
+import type { WatchRequest__Output } from '../generated/gatehouse/runner/v1/WatchRequest.js';
+import type { WatchResponse } from '../generated/gatehouse/runner/v1/WatchResponse.js';
+import { DomainError } from '../kernel/errors.js';
+import { loadRunnerProto } from './proto.js';
+import type { Registry } from './registry.js';
+import { rpcError, unary } from './rpc.js';
+import type { Session } from './session.js';
+
+/** One answer of ReadOutput at most. */
+const MAX_READ_BYTES = 1024 * 1024;
+/** Ends a watcher may leave unread before it is dropped: it lists again when it comes back. */
+const MAX_UNREAD_ENDS = 10_000;
+
+const SIGNALS = new Set(['INT', 'TERM', 'KILL', 'HUP', 'QUIT', 'TSTP', 'CONT', 'USR1', 'USR2', 'WINCH']);
+
+export interface RunnerInfo {
+  readonly epoch: string;
+  readonly version: string;
+}
+
+/** @param shutdown ends all sessions; the runner exits some time after it has resolved */
+export function createControlServer(
+  registry: Registry,
+  info: RunnerInfo,
+  log: Logger,
+  shutdown: () => Promise<void>,
+): Server {
+  const server = new Server();
+  const handlers: RunnerServiceHandlers = {
+    Info: unary(log, () => ({ ...info, pid: process.pid })),
+    Start: unary(log, (request) => start(registry, request)),
+    List: unary(log, () => ({ sessions: registry.list().map(describe) })),
+    Write: unary(log, ({ id, data }) => {
+      registry.get(id ?? '').write(data ?? Buffer.alloc(0));
+      return {};
+    }),
+    Resize: unary(log, ({ id, cols, rows }) => {
+      registry.get(id ?? '').resize(cols ?? 0, rows ?? 0);
+      return {};
+    }),
+    Signal: unary(log, ({ id, signal }) => {
+      registry.get(id ?? '').signal(parseSignal(signal ?? ''));
+      return {};
+    }),
+    Kill: unary(log, async ({ id, reason }) => {
+      const session = registry.get(id ?? '');
+      await session.kill(reason ?? 'killed');
+      return { session: describe(session) };
+    }),
+    ReadOutput: unary(log, (request) => readOutput(registry, request)),
+    Watch: (call) => {
+      watch(registry, call, log);
+    },
+    Shutdown: unary(log, async () => {
+      await shutdown();
+      return {};
+    }),
+  };
+  server.addService(loadRunnerProto().RunnerService.service, handlers);
+  return server;
+}
+
+function start(registry: Registry, request: StartRequest__Output): StartResponse {
+  const { session, command, cwd } = registry.start({
+    id: request.id ?? '',
+    command: request.command ?? [],
+    cwd: request.cwd,
+    env: request.env ?? {},
+    cols: request.cols ?? 0,
+    rows: request.rows ?? 0,
+  });
+  return { session: describe(session), command, cwd };
+}
+
+function readOutput(registry: Registry, request: ReadOutputRequest__Output): ReadOutputResponse {
+  const { ring } = registry.get(request.id ?? '');
+  const offset = Math.max(request.from ?? 0, ring.start);
+  if (offset > ring.end) throw new DomainError('OFFSET_OUT_OF_RANGE', 'The session has no output there yet.');
+  const limit = Math.min(request.limit ?? MAX_READ_BYTES, MAX_READ_BYTES);
+  return { offset, data: ring.read(offset, limit), dropped_before: ring.start, output_next: ring.end };
+}
+
+function watch(registry: Registry, call: ServerWritableStream<WatchRequest__Output, WatchResponse>, log: Logger): void {
+  const stop = registry.onEnd((session) => {
+    if (call.writableLength < MAX_UNREAD_ENDS) {
+      call.write({ ended: describe(session) });
+      return;
+    }
+    stop();
+    call.emit('error', rpcError(new DomainError('LAGGING', 'The watcher does not read.'), log));
+  });
+  call.on('cancelled', stop).on('close', stop).on('error', stop);
+  call.write({});
+}
+
+function parseSignal(name: string): NodeJS.Signals {
+  if (!SIGNALS.has(name)) throw new DomainError('INVALID_ARGUMENT', 'The signal is not one that can be sent.');
+  return `SIG${name}` as NodeJS.Signals;
+}
+
+function describe(session: Session): RunnerSession {
+  const { id, pid, state, exit, endedAt, cols, rows, ring } = session;
+  return {
+    ...{ id, pid, state, cols, rows },
+    created_at_ms: session.createdAt,
+    dropped_before: ring.start,
+    output_next: ring.end,
+    ...(endedAt !== undefined && { ended_at_ms: endedAt }),
+    ...(exit && { reason: exit.reason }),
+    ...(exit && exit.exit_code !== null && { exit_code: exit.exit_code }),
+    ...(exit && exit.signal !== null && { signal: exit.signal }),
+  };
+}

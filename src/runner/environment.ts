@@ -1,0 +1,45 @@
+import { isRefusedEnvironmentName } from '../kernel/environment.js';
+import { DomainError } from '../kernel/errors.js';
+
+/** Marks every process of a session, so that strays are found when it is killed (process-tree.ts). */
+export const SESSION_MARKER = 'GATEHOUSE_SESSION_ID';
+
+/** What a session inherits from the runner's own environment; `LC_*` besides. */
+const INHERITED = new Set(['PATH', 'HOME', 'SHELL', 'LANG', 'TZ', 'USER', 'LOGNAME', 'COLORTERM']);
+
+const DEFAULT_TERM = 'xterm-256color';
+
+/**
+ * The environment of a session's process: the allowed part of the runner's, then the caller's, then our marker.
+ * @param base the runner's own environment
+ * @param caller the variables the caller asked for
+ * @throws DomainError INVALID_ARGUMENT naming a variable that is refused: nothing is dropped silently
+ */
+export function sessionEnvironment(
+  base: Readonly<Record<string, string | undefined>>,
+  caller: Readonly<Record<string, string>>,
+  sessionId: string,
+): Record<string, string> {
+  const environment: Record<string, string> = { TERM: DEFAULT_TERM };
+  for (const [name, value] of Object.entries(base)) {
+    if (value !== undefined && (INHERITED.has(name) || name.startsWith('LC_'))) environment[name] = value;
+  }
+  for (const [name, value] of Object.entries(caller)) {
+    checkVariable(name, value);
+    environment[name] = value;
+  }
+  environment[SESSION_MARKER] = sessionId;
+  return environment;
+}
+
+function checkVariable(name: string, value: string): void {
+  if (name === '' || name.includes('=') || name.includes('\0')) {
+    throw new DomainError('INVALID_ARGUMENT', 'The name of an environment variable is not valid.');
+  }
+  if (isRefusedEnvironmentName(name)) {
+    throw new DomainError('INVALID_ARGUMENT', `The environment variable ${name} may not be set.`);
+  }
+  if (value.includes('\0')) {
+    throw new DomainError('INVALID_ARGUMENT', `The environment variable ${name} contains a NUL character.`);
+  }
+}

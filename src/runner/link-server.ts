@@ -1,0 +1,77 @@
+import { createServer, type Server, type Socket } from 'node:net';
+import type { Logger } from 'pino';
+import { DomainError } from '../kernel/errors.js';
+import { encodeControlFrame, type Frame, FrameReader, payloadOf } from '../kernel/frame.js';
+import { type LinkResponse, MAX_LINK_FRAME } from '../kernel/link.js';
+import { type Attachment, endSocket } from './attachment.js';
+import { parseLinkRequest } from './link-messages.js';
+import type { Registry } from './registry.js';
+
+const FIRST_MESSAGE_MS = 10_000;
+const MAX_CONNECTIONS = 20_000;
+
+/** The byte stream between gateways and sessions (kernel/link.ts): one connection for each attachment. */
+export function createLinkServer(registry: Registry, log: Logger): Server {
+  const server = createServer((socket) => {
+    new LinkConnection(socket, registry, log);
+  });
+  server.maxConnections = MAX_CONNECTIONS;
+  return server;
+}
+
+class LinkConnection {
+  readonly #reader = new FrameReader(MAX_LINK_FRAME);
+  readonly #firstMessage: NodeJS.Timeout;
+  #attachment: Attachment | undefined;
+  #refused = false;
+
+  constructor(
+    private readonly socket: Socket,
+    private readonly registry: Registry,
+    private readonly log: Logger,
+  ) {
+    this.#firstMessage = setTimeout(() => socket.destroy(), FIRST_MESSAGE_MS);
+    socket.on('data', this.#onData);
+    // The gateway went away: 'close' follows, and the attachment leaves.
+    socket.on('error', (error) => {
+      log.debug({ err: error }, 'link connection failed');
+    });
+    socket.on('close', () => {
+      clearTimeout(this.#firstMessage);
+    });
+  }
+
+  readonly #onData = (chunk: Buffer): void => {
+    try {
+      this.#reader.push(chunk, this.#onFrame);
+    } catch (error) {
+      this.log.warn({ err: error }, 'link connection broken off');
+      this.socket.destroy();
+    }
+  };
+
+  readonly #onFrame = (frame: Frame): void => {
+    if (this.#refused || this.socket.destroyed) return;
+    if (this.#attachment) this.#attachment.receive(frame);
+    else this.#attach(frame);
+  };
+
+  #attach(frame: Frame): void {
+    clearTimeout(this.#firstMessage);
+    if (frame.kind !== 'control') throw new RangeError('data before attach');
+    const request = parseLinkRequest(payloadOf(frame));
+    if (request.type !== 'attach') throw new RangeError('first message is not attach');
+    try {
+      this.#attachment = this.registry.get(request.session).attach(request, this.socket);
+    } catch (error) {
+      if (!(error instanceof DomainError)) throw error;
+      this.#refuse({ type: 'refused', code: error.code, message: error.message });
+    }
+  }
+
+  #refuse(answer: LinkResponse): void {
+    this.#refused = true;
+    this.socket.write(encodeControlFrame(answer));
+    endSocket(this.socket);
+  }
+}

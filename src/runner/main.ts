@@ -1,0 +1,141 @@
+/**
+ * The runner: holds the sessions of one machine, so that they outlive the gateways that steer them.
+ *
+ *     node runner/main.js --dir <socket directory> [--ring-bytes n] [--max-sessions n] [--retention-seconds n]
+ *
+ * It listens on `control.sock` (gRPC) and `bytes.sock` (kernel/link.ts) in that directory, both for their owner only,
+ * and knows no users. There is one runner for a directory; a second one exits at once.
+ */
+import { mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import type { Server as NetServer } from 'node:net';
+import { join, resolve } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
+import { promisify } from 'node:util';
+import { type Server, ServerCredentials } from '@grpc/grpc-js';
+import { pino } from 'pino';
+import { randomToken } from '../kernel/ids.js';
+import { claimSocket } from './claim.js';
+import { createControlServer } from './control-server.js';
+import { createLinkServer } from './link-server.js';
+import { parseOptions, type RunnerOptions } from './options.js';
+import { packageVersion } from './package-root.js';
+import { Registry } from './registry.js';
+
+/** How long clients have to read what was sent before the runner exits. */
+const FAREWELL_MS = 1000;
+
+const log = pino({ name: 'runner' });
+
+interface Running {
+  readonly registry: Registry;
+  readonly control: Server;
+  readonly link: NetServer;
+  /** What to remove at the end, beside the control socket. */
+  readonly files: readonly string[];
+}
+
+async function main(options: RunnerOptions): Promise<void> {
+  const directory = resolve(options.directory);
+  const file = (name: string): string => join(directory, name);
+  mkdirSync(directory, { recursive: true, mode: 0o700 });
+  if (!(await claimSocket(file('control.sock')))) return alreadyRunning();
+
+  const epoch = randomToken(16);
+  const registry = createRegistry(options, epoch);
+  const link = createLinkServer(registry, log);
+  const control = createControlServer(registry, { epoch, version: packageVersion() }, log, async () => {
+    await registry.close('runner_shutdown');
+    void leave(running);
+  });
+  const running: Running = { registry, control, link, files: [file('bytes.sock'), file('runner.pid')] };
+  handleSignals(running);
+  try {
+    await bind(control, link, directory);
+  } catch (error) {
+    if (await claimSocket(file('control.sock'))) throw error;
+    return alreadyRunning(); // another one was faster
+  }
+  log.info({ directory, epoch }, 'listening');
+}
+
+/** Both sockets are there, for their owner only, before the first call is answered. */
+async function bind(control: Server, link: NetServer, directory: string): Promise<void> {
+  const file = (name: string): string => join(directory, name);
+  const unclaimed = file(`bytes.sock.${String(process.pid)}`);
+  // For the sockets alone: the sessions inherit the usual one.
+  const umask = process.umask(0o177);
+  try {
+    await new Promise<void>((done, fail) => link.once('error', fail).listen(unclaimed, done));
+    await promisify(control.bindAsync.bind(control))(
+      `unix:${file('control.sock')}`,
+      ServerCredentials.createInsecure(),
+    );
+    // Binding the control socket fails where there is one, so from here on the directory is ours.
+    renameSync(unclaimed, file('bytes.sock'));
+    writeFileSync(file('runner.pid'), `${String(process.pid)}\n`);
+  } catch (error) {
+    link.close();
+    throw error;
+  } finally {
+    process.umask(umask);
+  }
+}
+
+function createRegistry(options: RunnerOptions, epoch: string): Registry {
+  return new Registry({
+    ...options,
+    epoch,
+    baseEnvironment: process.env,
+    onSurvivors: ({ id }, count) => {
+      log.error({ session: id, count }, 'processes of a session could not be ended');
+    },
+  });
+}
+
+function handleSignals(running: Running): void {
+  // A Ctrl-C in the gateway's terminal, and the end of that terminal, are not meant for the sessions.
+  process.on('SIGINT', ignore).on('SIGHUP', ignore);
+  process.once('SIGTERM', () => {
+    process.on('SIGTERM', ignore);
+    log.info('shutting down');
+    void running.registry.close('runner_shutdown').then(() => leave(running));
+  });
+}
+
+/** Lets clients read what was sent, then exits. */
+async function leave({ control, link, files }: Running): Promise<never> {
+  const closed = Promise.all([
+    new Promise((done) => link.close(done)),
+    new Promise<void>((done) => {
+      control.tryShutdown(() => {
+        done();
+      });
+    }),
+  ]);
+  await Promise.race([closed, setTimeout(FAREWELL_MS)]);
+  control.forceShutdown(); // removes its socket
+  for (const path of files) rmSync(path, { force: true });
+  log.info('ended');
+  process.exit(0);
+}
+
+function alreadyRunning(): never {
+  log.info('already running');
+  process.exit(0);
+}
+
+function ignore(): void {
+  // nothing to do
+}
+
+process.on('uncaughtException', (error) => {
+  log.fatal({ err: error }, 'the runner failed');
+  process.exit(1);
+});
+
+try {
+  await main(parseOptions(process.argv.slice(2)));
+} catch (error) {
+  log.fatal({ err: error }, 'the runner could not start');
+  process.exit(1);
+}

@@ -1,0 +1,42 @@
+import { parseArgs } from 'node:util';
+
+export interface RunnerOptions {
+  /** Where the sockets are. */
+  readonly directory: string;
+  readonly ringBytes: number;
+  readonly maxSessions: number;
+  readonly retentionMs: number;
+}
+
+/** Smaller rings leave no room for flow control. */
+const MIN_RING_BYTES = 64 * 1024;
+const MAX_RING_BYTES = 1024 * 1024 * 1024;
+
+/**
+ * Reads the command line.
+ * @throws TypeError or RangeError saying what is wrong with it
+ */
+export function parseOptions(args: readonly string[]): RunnerOptions {
+  const { values } = parseArgs({
+    args: [...args],
+    options: {
+      dir: { type: 'string' },
+      'ring-bytes': { type: 'string', default: String(4 * 1024 * 1024) },
+      'max-sessions': { type: 'string', default: '1000' },
+      'retention-seconds': { type: 'string', default: '86400' },
+    },
+  });
+  if (values.dir === undefined) throw new TypeError('--dir <socket directory> is required');
+  return {
+    directory: values.dir,
+    ringBytes: parseNumber('--ring-bytes', values['ring-bytes'], MIN_RING_BYTES, MAX_RING_BYTES),
+    maxSessions: parseNumber('--max-sessions', values['max-sessions'], 1, 100_000),
+    retentionMs: parseNumber('--retention-seconds', values['retention-seconds'], 0, 31_536_000) * 1000,
+  };
+}
+
+function parseNumber(flag: string, text: string, min: number, max: number): number {
+  const value = /^\d+$/.test(text) ? Number(text) : NaN;
+  if (value >= min && value <= max) return value;
+  throw new RangeError(`${flag} must be a whole number from ${String(min)} to ${String(max)}`);
+}

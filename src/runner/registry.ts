@@ -1,0 +1,145 @@
+import { type Clock, systemClock } from '../kernel/clock.js';
+import { DomainError } from '../kernel/errors.js';
+import { isId } from '../kernel/ids.js';
+import { checkStartable, resolveCommand, resolveDirectory } from './command.js';
+import { sessionEnvironment } from './environment.js';
+import { checkSize, Session } from './session.js';
+
+/** Retained output of ended sessions, all together, and their number; the ones that ended first go first. */
+const MAX_RETAINED_BYTES = 512 * 1024 * 1024;
+const MAX_RETAINED_SESSIONS = 1000;
+const LONGEST_SWEEP_MS = 60_000;
+
+export interface RegistryOptions {
+  readonly epoch: string;
+  readonly ringBytes: number;
+  readonly maxSessions: number;
+  readonly retentionMs: number;
+  /** The runner's own environment, of which a session inherits an allowed part. */
+  readonly baseEnvironment: Readonly<Record<string, string | undefined>>;
+  readonly onSurvivors: (session: Session, count: number) => void;
+  readonly clock?: Clock;
+}
+
+export interface StartOptions {
+  readonly id: string;
+  readonly command: readonly string[];
+  readonly cwd: string | undefined;
+  readonly env: Readonly<Record<string, string>>;
+  readonly cols: number;
+  readonly rows: number;
+}
+
+export interface StartedSession {
+  readonly session: Session;
+  readonly command: string[];
+  readonly cwd: string;
+}
+
+/** All sessions of this runner: those that live, and those that ended and are still retained. */
+export class Registry {
+  readonly #running = new Map<string, Session>();
+  /** In the order in which they ended. */
+  readonly #ended = new Map<string, Session>();
+  readonly #listeners = new Set<(session: Session) => void>();
+  /** Sessions some of whose processes are not gone yet. */
+  readonly #unsettled = new Set<Promise<void>>();
+  readonly #clock: Clock;
+  readonly #sweeper: NodeJS.Timeout;
+  #closing = false;
+
+  constructor(private readonly options: RegistryOptions) {
+    this.#clock = options.clock ?? systemClock;
+    const interval = Math.min(LONGEST_SWEEP_MS, Math.max(100, options.retentionMs / 4));
+    this.#sweeper = setInterval(() => {
+      this.sweep();
+    }, interval).unref();
+  }
+
+  /**
+   * Starts a session under the given id.
+   * @throws DomainError INVALID_ARGUMENT, START_FAILED, SESSION_LIMIT, GOING_AWAY
+   */
+  start(asked: StartOptions): StartedSession {
+    this.#checkStart(asked);
+    const { baseEnvironment, epoch, ringBytes, maxSessions, onSurvivors } = this.options;
+    const env = sessionEnvironment(baseEnvironment, asked.env, asked.id);
+    const command = resolveCommand(asked.command, baseEnvironment['SHELL']);
+    const cwd = resolveDirectory(asked.cwd);
+    checkStartable(command, cwd, env);
+    if (this.#running.size >= maxSessions) throw new DomainError('SESSION_LIMIT', 'The runner has no room left.');
+    const session = startSession({
+      ...{ id: asked.id, cols: asked.cols, rows: asked.rows, command, cwd, env, epoch, ringBytes, onSurvivors },
+      now: () => this.#clock.now(),
+      onEnd: this.#onEnd,
+    });
+    this.#running.set(session.id, session);
+    const settled = session.settled.finally(() => this.#unsettled.delete(settled));
+    this.#unsettled.add(settled);
+    return { session, command, cwd };
+  }
+
+  /** @throws DomainError NOT_FOUND */
+  get(id: string): Session {
+    const session = this.#running.get(id) ?? this.#ended.get(id);
+    if (!session) throw new DomainError('NOT_FOUND', 'There is no such session.');
+    return session;
+  }
+
+  list(): Session[] {
+    return [...this.#ended.values(), ...this.#running.values()];
+  }
+
+  /** Calls `listener` for every session that ends; returns how to stop it. */
+  onEnd(listener: (session: Session) => void): () => void {
+    this.#listeners.add(listener);
+    return () => {
+      this.#listeners.delete(listener);
+    };
+  }
+
+  /** Starts nothing more and ends all sessions, with their processes. */
+  async close(reason: string): Promise<void> {
+    this.#closing = true;
+    clearInterval(this.#sweeper);
+    await Promise.all([...this.#running.values()].map((session) => session.kill(reason)));
+    await Promise.all(this.#unsettled);
+  }
+
+  /** Forgets ended sessions that are too old, too many or too large. */
+  sweep(): void {
+    const oldest = this.#clock.now() - this.options.retentionMs;
+    let bytes = [...this.#ended.values()].reduce((sum, session) => sum + session.ring.allocated, 0);
+    for (const [id, session] of this.#ended) {
+      const fits = bytes <= MAX_RETAINED_BYTES && this.#ended.size <= MAX_RETAINED_SESSIONS;
+      if (fits && (session.endedAt ?? 0) > oldest) return;
+      this.#ended.delete(id);
+      bytes -= session.ring.allocated;
+      session.dispose();
+    }
+  }
+
+  #checkStart(asked: StartOptions): void {
+    if (this.#closing) throw new DomainError('GOING_AWAY', 'The runner is shutting down.');
+    if (!isId(asked.id)) throw new DomainError('INVALID_ARGUMENT', 'The session id is not a UUID.');
+    if (this.#running.has(asked.id) || this.#ended.has(asked.id)) {
+      throw new DomainError('INVALID_ARGUMENT', 'There is a session with this id already.');
+    }
+    checkSize(asked.cols, asked.rows);
+  }
+
+  readonly #onEnd = (session: Session): void => {
+    this.#running.delete(session.id);
+    this.#ended.set(session.id, session);
+    this.sweep();
+    for (const listener of this.#listeners) listener(session);
+  };
+}
+
+function startSession(options: ConstructorParameters<typeof Session>[0]): Session {
+  try {
+    return new Session(options);
+  } catch (cause) {
+    throw new DomainError('START_FAILED', 'No terminal or no process was to be had.', { cause });
+  }
+}

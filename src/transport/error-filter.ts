@@ -1,0 +1,62 @@
+import { type ArgumentsHost, Catch, type ExceptionFilter } from '@nestjs/common';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { PinoLogger } from 'nestjs-pino';
+import { type Observable, throwError } from 'rxjs';
+import { newId } from '../kernel/ids.js';
+import { toDomainError } from './error-mapping.js';
+import { contextOf, contextOfCarrier } from './execution-context.js';
+import { toGrpcStatus } from './grpc-status.js';
+import { errorBody, errorHeaders } from './rest-answer.js';
+import { connectionOf } from './ws-adapter.js';
+
+/**
+ * Any thrown value as the answer of its transport. Bound globally for REST and gRPC; Nest does not apply global filters
+ * to WebSocket gateways, so each gateway names it too.
+ */
+@Catch()
+export class ErrorFilter implements ExceptionFilter {
+  constructor(private readonly logger: PinoLogger) {}
+
+  catch(thrown: unknown, host: ArgumentsHost): Observable<never> | undefined {
+    if (host.getType() === 'http') {
+      this.#answerRest(thrown, host);
+      return undefined;
+    }
+    if (host.getType() === 'ws') {
+      connectionOf(host.switchToWs().getClient<object>()).refuse(thrown);
+      return undefined;
+    }
+    const requestId = contextOf(host).requestId;
+    return throwError(() => toGrpcStatus(this.#known(thrown, requestId), requestId));
+  }
+
+  #answerRest(thrown: unknown, host: ArgumentsHost): void {
+    const http = host.switchToHttp();
+    const reply = http.getResponse<FastifyReply>();
+    const requestId = requestIdOf(http.getRequest<FastifyRequest>());
+    const error = this.#known(thrown, requestId);
+    if (reply.sent) return;
+    void reply
+      .status(error.answer.http)
+      .headers({ ...errorHeaders(error), 'X-Request-Id': requestId })
+      .send(errorBody(error, requestId));
+  }
+
+  /** The domain error, logged with its cause when it was not expected. */
+  #known(thrown: unknown, requestId: string) {
+    const error = toDomainError(thrown);
+    if (error.answer.http >= 500) {
+      this.logger.error({ err: error.cause ?? error, code: error.code, requestId }, 'request failed');
+    }
+    return error;
+  }
+}
+
+/** A request that failed before the edge gave it a context has no id yet. */
+function requestIdOf(request: FastifyRequest): string {
+  try {
+    return contextOfCarrier(request.raw).requestId;
+  } catch {
+    return newId();
+  }
+}

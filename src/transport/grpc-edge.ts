@@ -1,0 +1,74 @@
+import {
+  type Metadata,
+  type ServerInterceptingCallInterface,
+  ServerInterceptingCall,
+  type ServerInterceptor,
+  ServerListenerBuilder,
+  type ServerMethodDefinition,
+} from '@grpc/grpc-js';
+import type { Log } from '../kernel/log.js';
+import type { Authenticator } from '../kernel/authenticator.js';
+import { credentialFrom } from './credential.js';
+import { toDomainError } from './error-mapping.js';
+import { attachContext } from './execution-context.js';
+import { toGrpcStatus } from './grpc-status.js';
+import { newContext } from './new-context.js';
+
+/** The standard health service: probes have no credential, as on `/health/live`. */
+const PUBLIC_SERVICE = '/grpc.health.v1.Health/';
+
+/**
+ * The gate in front of gRPC: authenticates every call, unary and streaming, health and reflection included, before its
+ * first message is delivered. A guard alone would not do: a stream it refuses gets no status.
+ */
+export function grpcGate(authenticator: Authenticator, logger: Log): ServerInterceptor {
+  return (method: ServerMethodDefinition<unknown, unknown>, call: ServerInterceptingCallInterface) => {
+    const listener = new ServerListenerBuilder()
+      .withOnReceiveMetadata((metadata, next) => {
+        const context = contextOfCall(call, metadata);
+        attachContext(metadata, context);
+        if (method.path.startsWith(PUBLIC_SERVICE)) {
+          next(metadata);
+          return;
+        }
+        const admit = async (): Promise<void> => {
+          const credential = credentialFrom(texts(metadata, 'authorization'), texts(metadata, 'x-api-key'));
+          await authenticator.authenticate(credential, context);
+        };
+        // grpc-js holds the messages of the call until `next`.
+        admit().then(
+          () => {
+            next(metadata);
+          },
+          (thrown: unknown) => {
+            const error = toDomainError(thrown);
+            if (error.code === 'INTERNAL_ERROR')
+              logger.error({ err: thrown, requestId: context.requestId }, 'gRPC gate failed');
+            call.sendStatus(toGrpcStatus(error, context.requestId));
+          },
+        );
+      })
+      .build();
+    return new ServerInterceptingCall(call, {
+      start: (next) => {
+        next(listener);
+      },
+    });
+  };
+}
+
+function contextOfCall(call: ServerInterceptingCallInterface, metadata: Metadata) {
+  return newContext({
+    transport: 'grpc',
+    remoteAddress: call
+      .getPeer()
+      .replace(/:\d+$/, '')
+      .replace(/^\[(.*)\]$/, '$1'),
+    requestId: texts(metadata, 'x-request-id')[0],
+    traceparent: texts(metadata, 'traceparent')[0],
+    userAgent: texts(metadata, 'user-agent')[0],
+  });
+}
+
+const texts = (metadata: Metadata, name: string): string[] =>
+  metadata.get(name).map((value) => (typeof value === 'string' ? value : value.toString('utf8')));

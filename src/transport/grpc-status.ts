@@ -1,0 +1,42 @@
+import { Metadata } from '@grpc/grpc-js';
+import protobuf from 'protobufjs';
+import type { DomainError } from '../kernel/errors.js';
+
+/** google.rpc.ErrorInfo and google.rpc.Status, the standard carriers of typed errors on gRPC. */
+const errorInfo = new protobuf.Type('ErrorInfo')
+  .add(new protobuf.Field('reason', 1, 'string'))
+  .add(new protobuf.Field('domain', 2, 'string'))
+  .add(new protobuf.MapField('metadata', 3, 'string', 'string'));
+const any = new protobuf.Type('Any')
+  .add(new protobuf.Field('type_url', 1, 'string'))
+  .add(new protobuf.Field('value', 2, 'bytes'));
+const status = new protobuf.Type('Status')
+  .add(new protobuf.Field('code', 1, 'int32'))
+  .add(new protobuf.Field('message', 2, 'string'))
+  .add(new protobuf.Field('details', 3, 'Any', 'repeated'));
+new protobuf.Root().define('google.rpc').add(errorInfo).add(any).add(status);
+
+/**
+ * A domain error as the end of a gRPC call: status code, public message, and `grpc-status-details-bin` with an
+ * ErrorInfo whose `reason` is our code.
+ */
+export function toGrpcStatus(
+  error: DomainError,
+  requestId: string,
+): { code: number; details: string; metadata: Metadata } {
+  const info = errorInfo
+    .encode({ reason: error.code, domain: 'gatehouse', metadata: { request_id: requestId, ...fieldsOf(error) } })
+    .finish();
+  const details = [{ type_url: 'type.googleapis.com/google.rpc.ErrorInfo', value: info }];
+  const metadata = new Metadata();
+  const encoded = status.encode({ code: error.answer.grpc, message: error.message, details }).finish();
+  metadata.set('grpc-status-details-bin', Buffer.from(encoded));
+  const retryAfter = error.details?.retry_after;
+  if (retryAfter !== undefined) metadata.set('retry-after', String(retryAfter));
+  return { code: error.answer.grpc, details: error.message, metadata };
+}
+
+/** The invalid fields of a request, `field.<name>` → problem. */
+function fieldsOf(error: DomainError): Record<string, string> {
+  return Object.fromEntries((error.details?.fields ?? []).map(({ field, problem }) => [`field.${field}`, problem]));
+}

@@ -1,0 +1,248 @@
+import type { IncomingMessage, Server } from 'node:http';
+import type { Socket } from 'node:net';
+import type { INestApplicationContext, WebSocketAdapter, WsMessageHandler } from '@nestjs/common';
+import { lastValueFrom, type Observable } from 'rxjs';
+import { WebSocket, WebSocketServer } from 'ws';
+import type { Log } from '../kernel/log.js';
+import { AuditTrail } from '../kernel/audit.js';
+import { Authenticator } from '../kernel/authenticator.js';
+import { DomainError } from '../kernel/errors.js';
+import type { RequestContext } from '../kernel/request-context.js';
+import { credentialFrom, rawHeader, refuseTokenInUrl } from './credential.js';
+import { toDomainError } from './error-mapping.js';
+import { attachContext } from './execution-context.js';
+import { newContext } from './new-context.js';
+import { httpRefusal } from './raw-http.js';
+import { BINARY_SUBPROTOCOL, WsConnection, type WsMessage } from './ws-connection.js';
+
+const MAX_MESSAGE_BYTES = 1024 * 1024;
+/** Connections that have not said who they are, in all. */
+const MAX_UNAUTHENTICATED = 200;
+const AUTHENTICATE_WITHIN_MS = 30_000;
+const PING_EVERY_MS = 5000;
+const DEAD_AFTER_MS = 20_000;
+/** Clients come back over this time, not all at once. */
+const GOAWAY_SPREAD_MS = 2000;
+const DRAIN_MS = 1500;
+/** Messages that name no channel. Every other one is about the attachment on its channel. */
+const WITHOUT_CHANNEL = new Set(['authenticate', 'attach', 'ping']);
+/** Names of older protocols. */
+const ALIASES: Readonly<Record<string, string>> = { command: 'input' };
+
+const connections = new WeakMap<object, WsConnection>();
+
+/** The connection behind a WebSocket. @throws Error when it went around the adapter */
+export function connectionOf(client: object): WsConnection {
+  const connection = connections.get(client);
+  if (!connection) throw new Error('A WebSocket went around the adapter');
+  return connection;
+}
+
+/** What a gateway passes as its options. */
+export interface GatewayPaths {
+  readonly path: string;
+  readonly paths?: readonly string[];
+}
+
+/**
+ * Nest's WebSocket adapter, with the gate in front: the upgrade itself is authenticated (401 before the 101), nothing
+ * is handled before the caller is known, and messages reach Nest's guards one after the other, in order.
+ * Compression stays off: it halves the throughput of live output.
+ */
+export class GatehouseWsAdapter implements WebSocketAdapter<WebSocketServer, WebSocket, GatewayPaths> {
+  readonly #servers = new Map<string, WebSocketServer>();
+  readonly #clients = new Map<WebSocket, number>();
+  readonly #heartbeat: NodeJS.Timeout;
+  #unauthenticated = 0;
+  #draining = false;
+  readonly #authenticator: Authenticator;
+  readonly #audit: AuditTrail;
+
+  constructor(
+    app: INestApplicationContext,
+    http: Server,
+    private readonly logger: Log,
+  ) {
+    this.#authenticator = app.get(Authenticator);
+    this.#audit = app.get(AuditTrail);
+    http.on('upgrade', (request, socket, head) => {
+      void this.#upgrade(request, socket as Socket, head);
+    });
+    this.#heartbeat = setInterval(() => {
+      this.#beat();
+    }, PING_EVERY_MS);
+    this.#heartbeat.unref();
+  }
+
+  create(_port: number, options: GatewayPaths): WebSocketServer {
+    const server = new WebSocketServer({
+      noServer: true,
+      perMessageDeflate: false,
+      maxPayload: MAX_MESSAGE_BYTES,
+      handleProtocols: (offered) => (offered.has(BINARY_SUBPROTOCOL) ? BINARY_SUBPROTOCOL : false),
+    });
+    for (const path of options.paths ?? [options.path]) this.#servers.set(path, server);
+    return server;
+  }
+
+  bindClientConnect(server: WebSocketServer, callback: (client: WebSocket) => void): void {
+    server.on('connection', callback);
+  }
+
+  bindClientDisconnect(client: WebSocket, callback: () => void): void {
+    client.once('close', callback);
+  }
+
+  bindMessageHandlers(
+    client: WebSocket,
+    handlers: WsMessageHandler[],
+    transform: (result: unknown) => Observable<unknown>,
+  ): void {
+    const byType = new Map(handlers.map((handler) => [String(handler.message), handler]));
+    const connection = connectionOf(client);
+    connection.listen(async (message) => {
+      const handler = byType.get(ALIASES[message.type] ?? message.type);
+      if (!handler) throw new DomainError('INVALID_MESSAGE', 'type: there is no such message.');
+      const callback = handler.callback as (data: unknown) => unknown;
+      const answer = await lastValueFrom(transform(callback(this.#addressed(connection, message))), {
+        defaultValue: undefined,
+      });
+      if (typeof answer === 'object' && answer !== null) connection.answer(answer);
+    });
+  }
+
+  close(server: WebSocketServer): void {
+    clearInterval(this.#heartbeat);
+    for (const client of server.clients) client.terminate();
+    server.close();
+  }
+
+  /** Before a stop: no new connections; clients are told to come back, then closed with 1001. */
+  async drain(): Promise<void> {
+    this.#draining = true;
+    const goaway = { type: 'goaway', reason: 'shutdown' };
+    for (const client of this.#clients.keys()) {
+      connectionOf(client).send({ ...goaway, resume_after_ms: Math.round(Math.random() * GOAWAY_SPREAD_MS) });
+      client.close(1001, 'GOING_AWAY');
+    }
+    const deadline = Date.now() + DRAIN_MS;
+    while (this.#clients.size > 0 && Date.now() < deadline) await new Promise((resolve) => setTimeout(resolve, 20));
+    for (const client of this.#clients.keys()) client.terminate();
+  }
+
+  /** The message without its envelope, with the session that its channel stands for. */
+  #addressed(connection: WsConnection, message: WsMessage): Record<string, unknown> {
+    const { type, id: _id, ...data } = message;
+    if (WITHOUT_CHANNEL.has(type)) return data;
+    const channel = data['channel'] ?? 0;
+    const session = typeof channel === 'number' ? connection.channels.get(channel) : undefined;
+    if (session === undefined) throw new DomainError('NOT_ATTACHED', 'Nothing is attached on this channel.');
+    return { ...data, channel, session };
+  }
+
+  async #upgrade(request: IncomingMessage, socket: Socket, head: Buffer): Promise<void> {
+    // Node leaves an upgraded socket without listeners; an unhandled error would end the process.
+    socket.on('error', () => undefined);
+    const context = contextOfUpgrade(request);
+    try {
+      const url = new URL(request.url ?? '/', 'ws://gatehouse');
+      const server = this.#admit(request, url);
+      const credential = credentialFrom(
+        rawHeader(request.rawHeaders, 'authorization'),
+        rawHeader(request.rawHeaders, 'x-api-key'),
+      );
+      if (credential !== null) await this.#authenticator.authenticate(credential, context);
+      else if (this.#unauthenticated >= MAX_UNAUTHENTICATED) {
+        throw new DomainError('CONNECTION_LIMIT', 'Too many connections wait to authenticate.');
+      }
+      if (socket.destroyed) return;
+      server.handleUpgrade(request, socket, head, (client) => {
+        this.#accept(server, client, socket, context, url);
+      });
+    } catch (thrown) {
+      const error = toDomainError(thrown);
+      if (error.code === 'INTERNAL_ERROR') this.logger.error({ err: thrown }, 'websocket upgrade failed');
+      this.#audit.noteStranger(context, {
+        action: 'websocket.rejected',
+        resource: null,
+        success: false,
+        reason: error.code,
+      });
+      socket.end(httpRefusal(error, context.requestId));
+    }
+  }
+
+  /** @throws DomainError when this upgrade leads nowhere */
+  #admit(request: IncomingMessage, url: URL): WebSocketServer {
+    if (this.#draining) throw new DomainError('GOING_AWAY', 'The server is stopping.');
+    refuseTokenInUrl(request.url ?? '');
+    const server = this.#servers.get(url.pathname);
+    if (!server) throw new DomainError('NOT_FOUND', 'There is no such resource.');
+    return server;
+  }
+
+  #accept(server: WebSocketServer, client: WebSocket, wire: Socket, context: RequestContext, url: URL): void {
+    wire.setNoDelay(true);
+    const connection = new WsConnection(client, wire, context, url, this.logger);
+    connections.set(client, connection);
+    attachContext(client, context);
+    this.#clients.set(client, Date.now());
+    const alive = (): void => {
+      this.#clients.set(client, Date.now());
+    };
+    client.on('message', alive).on('pong', alive);
+    client.once('close', () => this.#clients.delete(client));
+    this.#awaitCaller(connection);
+    server.emit('connection', client, connection);
+  }
+
+  /** Counts and bounds the time until the caller is known; from then on the connection is on record. */
+  #awaitCaller(connection: WsConnection): void {
+    this.#unauthenticated += 1;
+    const settle = (): void => {
+      clearTimeout(timer);
+      connection.socket.off('close', settle);
+      this.#unauthenticated -= 1;
+    };
+    const timer = setTimeout(() => {
+      connection.closeWith(new DomainError('AUTH_TOKEN_MISSING', 'No credential came in time.'));
+    }, AUTHENTICATE_WITHIN_MS);
+    connection.socket.once('close', settle);
+    connection.onAuthenticated = () => {
+      settle();
+      this.#onRecord(connection);
+    };
+  }
+
+  #onRecord({ context, socket, wire, url }: WsConnection): void {
+    const since = performance.now();
+    const fact = { resource: url.pathname, success: true };
+    this.#audit.note(context, { ...fact, action: 'websocket.connected' });
+    socket.once('close', (code: number) => {
+      const duration_seconds = Math.round((performance.now() - since) / 1000);
+      const metadata = { code, duration_seconds, bytes_in: wire.bytesRead, bytes_out: wire.bytesWritten };
+      this.#audit.note(context, { ...fact, action: 'websocket.disconnected', metadata });
+    });
+  }
+
+  #beat(): void {
+    const now = Date.now();
+    for (const [client, lastSeen] of this.#clients) {
+      if (now - lastSeen > DEAD_AFTER_MS) client.terminate();
+      else if (client.readyState === WebSocket.OPEN) client.ping();
+    }
+  }
+}
+
+function contextOfUpgrade(request: IncomingMessage): RequestContext {
+  const { headers } = request;
+  const { traceparent } = headers;
+  const id = headers['x-request-id'];
+  return newContext({
+    transport: 'websocket',
+    remoteAddress: request.socket.remoteAddress,
+    requestId: typeof id === 'string' ? id : undefined,
+    traceparent: typeof traceparent === 'string' ? traceparent : undefined,
+    userAgent: headers['user-agent'],
+  });
+}

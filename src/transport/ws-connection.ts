@@ -1,0 +1,215 @@
+import type { Socket } from 'node:net';
+import { WebSocket } from 'ws';
+import type { Log } from '../kernel/log.js';
+import { DomainError } from '../kernel/errors.js';
+import type { RequestContext } from '../kernel/request-context.js';
+import { toDomainError } from './error-mapping.js';
+
+/** Messages that may wait while one is handled; beyond it the socket is not read. */
+const MAX_QUEUED_BYTES = 256 * 1024;
+const MAX_QUEUED = 256;
+/** 64 KiB of input, every byte of it escaped in JSON. */
+const MAX_CONTROL_BYTES = 400 * 1024;
+/** Invalid messages within a minute that end the connection. */
+const MAX_INVALID = 10;
+const INVALID_WINDOW_MS = 60_000;
+const MAX_ID = 128;
+/** Longest delay a Node timer takes. */
+const MAX_TIMER_MS = 2 ** 31 - 1;
+/** How deep a JSON message may nest. */
+const MAX_DEPTH = 32;
+
+export const BINARY_SUBPROTOCOL = 'gatehouse.v1';
+
+/** A control message, its `type` known, the rest not yet validated. */
+export type WsMessage = Record<string, unknown> & { readonly type: string };
+
+/**
+ * One WebSocket connection. Messages are handled strictly in order, one after the other, however slow a guard is:
+ * keystrokes must not overtake each other.
+ */
+export class WsConnection {
+  /** Sessions attached on this connection, by channel. */
+  readonly channels = new Map<number, string>();
+  readonly binary: boolean;
+  /** Set by the adapter; called once, when the caller is known. */
+  onAuthenticated: (() => void) | null = null;
+  /** Set by the gateway; resolves when the next message may be handled. */
+  onBinary: ((payload: Buffer) => Promise<void> | undefined) | null = null;
+  #onMessage: ((message: WsMessage) => Promise<void>) | null = null;
+  #queue: { readonly size: number; readonly handle: () => Promise<void> }[] = [];
+  #queuedBytes = 0;
+  #busy = false;
+  #invalid: number[] = [];
+  #expiry: NodeJS.Timeout | undefined;
+  /** `id` of the message being handled, echoed in its answer. */
+  #currentId: string | number | undefined;
+
+  constructor(
+    readonly socket: WebSocket,
+    /** The TCP connection: finished frames are written to it as they are. */
+    readonly wire: Socket,
+    readonly context: RequestContext,
+    /** Path and query of the upgrade. */
+    readonly url: URL,
+    private readonly logger: Log,
+  ) {
+    this.binary = socket.protocol === BINARY_SUBPROTOCOL;
+    socket.on('message', (data: Buffer, isBinary: boolean) => {
+      this.#receive(data, isBinary);
+    });
+    socket.on('error', (error) => {
+      this.logger.debug({ err: error }, 'websocket error');
+    });
+  }
+
+  /** Begins handling; what arrived before waits in the queue, which goes on when `onMessage` resolves. */
+  listen(onMessage: (message: WsMessage) => Promise<void>): void {
+    this.#onMessage = onMessage;
+    void this.#drain();
+  }
+
+  /** Ends the connection when the credential ends; called again when a fresh one was presented. */
+  expireAt(at: Date | null): void {
+    clearTimeout(this.#expiry);
+    if (at === null) return;
+    const wait = Math.min(Math.max(at.getTime() - Date.now(), 0), MAX_TIMER_MS);
+    this.#expiry = setTimeout(() => {
+      this.closeWith(new DomainError('SESSION_EXPIRED', 'The credential of this connection has expired.'));
+    }, wait);
+    this.socket.once('close', () => {
+      clearTimeout(this.#expiry);
+    });
+  }
+
+  /** The caller is known now. */
+  authenticated(): void {
+    this.onAuthenticated?.();
+    this.onAuthenticated = null;
+  }
+
+  /** Puts work before everything that waits. */
+  enqueueNext(handle: () => Promise<void>): void {
+    this.#queue.unshift({ size: 0, handle });
+    void this.#drain();
+  }
+
+  get open(): boolean {
+    return this.socket.readyState === WebSocket.OPEN;
+  }
+
+  /** Sends a control message. */
+  send(message: object): void {
+    if (this.open) this.socket.send(JSON.stringify(message));
+  }
+
+  /** Sends the answer to the message being handled, with its `id`. */
+  answer(message: object): void {
+    this.send(this.#currentId === undefined ? message : { ...message, id: this.#currentId });
+  }
+
+  /**
+   * Sends a finished frame as it is. Whole frames only: control messages go out between them.
+   * @returns false when the client does not keep up; `wire` emits `drain`
+   */
+  sendFrame(parts: readonly Buffer[]): boolean {
+    if (!this.open) return true;
+    let flowing = true;
+    for (const part of parts) flowing = this.wire.write(part);
+    return flowing;
+  }
+
+  /** Tells an error that does not end the connection, unless there were too many invalid messages. */
+  sendError(error: DomainError): void {
+    const code =
+      error.code === 'INVALID_ARGUMENT' || error.code === 'MALFORMED_REQUEST' ? 'INVALID_MESSAGE' : error.code;
+    this.answer({ type: 'error', code, message: error.message, ...(error.details ? { details: error.details } : {}) });
+    if (code === 'INVALID_MESSAGE') this.#countInvalid();
+  }
+
+  /** Tells an error and closes with its close code. */
+  closeWith(error: DomainError): void {
+    this.sendError(error);
+    this.socket.close(error.answer.close, error.code);
+  }
+
+  #countInvalid(): void {
+    const now = Date.now();
+    this.#invalid = [...this.#invalid.filter((at) => now - at < INVALID_WINDOW_MS), now];
+    if (this.#invalid.length >= MAX_INVALID) this.socket.close(1008, 'INVALID_MESSAGE');
+  }
+
+  #receive(data: Buffer, isBinary: boolean): void {
+    this.#queue.push({
+      size: data.length,
+      handle: () => (isBinary ? this.#onBinary(data) : this.#onText(data)),
+    });
+    this.#queuedBytes += data.length;
+    if (this.#queue.length >= MAX_QUEUED || this.#queuedBytes >= MAX_QUEUED_BYTES) this.socket.pause();
+    void this.#drain();
+  }
+
+  async #drain(): Promise<void> {
+    if (this.#busy || this.#onMessage === null) return;
+    this.#busy = true;
+    for (let next = this.#queue.shift(); next && this.open; next = this.#queue.shift()) {
+      this.#queuedBytes -= next.size;
+      try {
+        await next.handle();
+      } catch (thrown) {
+        this.refuse(thrown);
+      } finally {
+        this.#currentId = undefined;
+      }
+      if (this.#queue.length === 0 && this.socket.isPaused) this.socket.resume();
+    }
+    this.#busy = false;
+  }
+
+  /** Tells what a handler threw; a lost or missing credential ends the connection, anything else does not. */
+  refuse(thrown: unknown): void {
+    const error = toDomainError(thrown);
+    if (error.code === 'INTERNAL_ERROR') {
+      this.logger.error({ err: thrown, requestId: this.context.requestId }, 'websocket message failed');
+    }
+    if (error.answer.http === 401) this.closeWith(error);
+    else this.sendError(error);
+  }
+
+  async #onText(data: Buffer): Promise<void> {
+    const message = parseMessage(data);
+    const { id } = message;
+    if (typeof id === 'number' || (typeof id === 'string' && id.length <= MAX_ID)) this.#currentId = id;
+    await this.#onMessage?.(message);
+  }
+
+  async #onBinary(data: Buffer): Promise<void> {
+    if (!this.binary)
+      throw new DomainError('INVALID_MESSAGE', `Binary frames need the subprotocol ${BINARY_SUBPROTOCOL}.`);
+    await this.onBinary?.(data);
+  }
+}
+
+/** @throws DomainError INVALID_MESSAGE */
+function parseMessage(data: Buffer): WsMessage {
+  if (data.length > MAX_CONTROL_BYTES) throw new DomainError('INVALID_MESSAGE', 'The message is too long.');
+  let value: unknown;
+  try {
+    value = JSON.parse(data.toString('utf8'));
+  } catch {
+    throw new DomainError('INVALID_MESSAGE', 'The message is not JSON.');
+  }
+  if (typeof value !== 'object' || value === null || Array.isArray(value) || !('type' in value)) {
+    throw new DomainError('INVALID_MESSAGE', 'A message is a JSON object with a type.');
+  }
+  if (typeof value.type !== 'string') throw new DomainError('INVALID_MESSAGE', 'type: not a string.');
+  if (Object.hasOwn(value, '__proto__') || deeperThan(value, MAX_DEPTH)) {
+    throw new DomainError('INVALID_MESSAGE', 'The message is nested too deep or has a forbidden member.');
+  }
+  return value as WsMessage;
+}
+
+function deeperThan(value: unknown, depth: number): boolean {
+  if (typeof value !== 'object' || value === null) return false;
+  return depth === 0 || Object.values(value).some((inner) => deeperThan(inner, depth - 1));
+}

@@ -1,0 +1,39 @@
+import type { Config } from './config/load.js';
+
+export interface Welcome {
+  readonly config: Config;
+  /** Where REST and WebSocket listen. */
+  readonly http: string;
+  /** The first administrator's key, only when it was made by this start. */
+  readonly firstKey: string | null;
+  /** Where the embedded database keeps its files; null when the database is somebody else's. */
+  readonly database: string | null;
+}
+
+/**
+ * What a person reads after `npm start`. It goes to the terminal and not through the logger, which would mask the key
+ * that is shown here once.
+ */
+export function welcome({ config, http, firstKey, database }: Welcome): void {
+  const lines = [
+    '',
+    `Gatehouse is ready.`,
+    `  REST, WebSocket  ${http}`,
+    `  gRPC             ${config.HOST}:${config.GRPC_PORT}`,
+    `  data             ${config.dataDir}${database === null || database.startsWith(config.dataDir) ? '' : `, ${database}`}`,
+    '',
+  ];
+  const url = config.HTTP_PORT === 8080 && config.HOST === '127.0.0.1' ? '' : `GATEHOUSE_URL=${http} `;
+  if (firstKey === null) {
+    lines.push('Open a terminal:', `  ${url}GATEHOUSE_TOKEN=<your key> npx gatehouse run`);
+  } else {
+    lines.push(
+      'The administrator’s API key. It is shown this once; keep it safe:',
+      `  ${firstKey}`,
+      '',
+      'Open a first terminal, in another window:',
+      `  ${url}GATEHOUSE_TOKEN=${firstKey} npx gatehouse run`,
+    );
+  }
+  process.stdout.write(`${lines.join('\n')}\n\n`);
+}
