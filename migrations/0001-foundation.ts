@@ -3,7 +3,19 @@ import type { MigrationInterface, QueryRunner } from 'typeorm';
 /** Sessions, API keys and the audit trail. */
 export class Foundation1700000000001 implements MigrationInterface {
   async up(queryRunner: QueryRunner): Promise<void> {
-    await queryRunner.query(`
+    await createSessions(queryRunner);
+    await createApiKeys(queryRunner);
+    await createAuditEvents(queryRunner);
+  }
+
+  async down(queryRunner: QueryRunner): Promise<void> {
+    await queryRunner.query(`DROP TABLE audit_events, api_keys, sessions`);
+    await queryRunner.query(`DROP FUNCTION audit_events_are_final`);
+  }
+}
+
+async function createSessions(queryRunner: QueryRunner): Promise<void> {
+  await queryRunner.query(`
       CREATE TABLE sessions (
         id             uuid PRIMARY KEY,
         tenant         text NOT NULL,
@@ -22,14 +34,16 @@ export class Foundation1700000000001 implements MigrationInterface {
         created_at     timestamptz(3) NOT NULL DEFAULT now(),
         ended_at       timestamptz(3)
       )`);
-    // Ids are UUIDv7, so that order by id is order by time.
-    await queryRunner.query(`CREATE INDEX sessions_by_tenant ON sessions (tenant, id DESC)`);
-    await queryRunner.query(
-      `CREATE INDEX sessions_live ON sessions (tenant, owner_provider, owner_subject) WHERE ended_at IS NULL`,
-    );
-    await queryRunner.query(`CREATE INDEX sessions_ended ON sessions (ended_at) WHERE ended_at IS NOT NULL`);
+  // Ids are UUIDv7, so that order by id is order by time.
+  await queryRunner.query(`CREATE INDEX sessions_by_tenant ON sessions (tenant, id DESC)`);
+  await queryRunner.query(
+    `CREATE INDEX sessions_live ON sessions (tenant, owner_provider, owner_subject) WHERE ended_at IS NULL`,
+  );
+  await queryRunner.query(`CREATE INDEX sessions_ended ON sessions (ended_at) WHERE ended_at IS NOT NULL`);
+}
 
-    await queryRunner.query(`
+async function createApiKeys(queryRunner: QueryRunner): Promise<void> {
+  await queryRunner.query(`
       CREATE TABLE api_keys (
         id            text PRIMARY KEY CHECK (id ~ '^[0-9A-Za-z]{16}$'),
         tenant        text NOT NULL,
@@ -44,8 +58,10 @@ export class Foundation1700000000001 implements MigrationInterface {
         revoked_at    timestamptz(3),
         created_at    timestamptz(3) NOT NULL DEFAULT now()
       )`);
+}
 
-    await queryRunner.query(`
+async function createAuditEvents(queryRunner: QueryRunner): Promise<void> {
+  await queryRunner.query(`
       CREATE TABLE audit_events (
         id             uuid PRIMARY KEY,
         timestamp      timestamptz NOT NULL,
@@ -67,19 +83,13 @@ export class Foundation1700000000001 implements MigrationInterface {
         metadata       jsonb NOT NULL,
         node           text NOT NULL
       )`);
-    await queryRunner.query(`CREATE INDEX audit_events_by_time ON audit_events (tenant, timestamp DESC)`);
-    await queryRunner.query(`
+  await queryRunner.query(`CREATE INDEX audit_events_by_time ON audit_events (tenant, timestamp DESC)`);
+  await queryRunner.query(`
       CREATE FUNCTION audit_events_are_final() RETURNS trigger LANGUAGE plpgsql AS $$
       BEGIN
         RAISE EXCEPTION 'audit events are never changed';
       END $$`);
-    await queryRunner.query(`
+  await queryRunner.query(`
       CREATE TRIGGER audit_events_final BEFORE UPDATE OR DELETE OR TRUNCATE ON audit_events
       FOR EACH STATEMENT EXECUTE FUNCTION audit_events_are_final()`);
-  }
-
-  async down(queryRunner: QueryRunner): Promise<void> {
-    await queryRunner.query(`DROP TABLE audit_events, api_keys, sessions`);
-    await queryRunner.query(`DROP FUNCTION audit_events_are_final`);
-  }
 }

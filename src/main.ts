@@ -27,9 +27,9 @@ function stopOn(signal: NodeJS.Signals, running: Gatehouse): void {
 const INTERRUPTED_START_MS = 10_000;
 
 // A signal during the start waits until there is something to stop, for a bounded time.
-let early: NodeJS.Signals | null = null;
+const early: NodeJS.Signals[] = [];
 const remember = (signal: NodeJS.Signals): void => {
-  early ??= signal;
+  early.push(signal);
   setTimeout(() => {
     fail(new Error('The start was interrupted.'));
   }, INTERRUPTED_START_MS).unref();
@@ -41,7 +41,8 @@ try {
   process.off('SIGINT', remember).off('SIGTERM', remember);
   stopOn('SIGINT', running);
   stopOn('SIGTERM', running);
-  if (early !== null) process.kill(process.pid, early);
+  const [interrupted] = early;
+  if (interrupted !== undefined) process.kill(process.pid, interrupted);
 } catch (error) {
   fail(error);
 }

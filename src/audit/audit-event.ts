@@ -62,7 +62,8 @@ export function toEvent(id: string, microseconds: bigint, context: RequestContex
 const raised = (level: string): string => (level === 'info' ? 'warn' : level);
 
 const clean = (text: string): string => mask(text.slice(0, MAX_TEXT)).replaceAll('\0', '�');
-const cleanOrNull = (text: string | null | undefined): string | null => (text == null ? null : clean(text));
+const cleanOrNull = (text: string | null | undefined): string | null =>
+  text === null || text === undefined ? null : clean(text);
 
 /** Metadata past its bound is replaced by a note that it was, so that no caller can swell a row. */
 function boundedMetadata(metadata: AuditMetadata): AuditMetadata {

@@ -130,8 +130,9 @@ export class FrameReader {
     let rest = chunk;
     while (rest.length > 0) {
       if (this.#length === 0) {
-        rest = this.#readHeader(rest);
-        if (this.#length === 0) return;
+        const begun = this.#readHeader(rest);
+        if (begun === null) return;
+        rest = begun;
       }
       const wanted = this.#length - this.#held;
       const taken = rest.subarray(0, wanted);
@@ -147,8 +148,8 @@ export class FrameReader {
     }
   }
 
-  /** Learns kind and length once enough bytes are here; returns what is still to be consumed. */
-  #readHeader(chunk: Buffer): Buffer {
+  /** Learns kind and length; returns the frame's bytes so far, or null while the header is not all here. */
+  #readHeader(chunk: Buffer): Buffer | null {
     const bytes = this.#held > 0 ? Buffer.concat([...this.#parts, chunk]) : chunk;
     this.#parts = [];
     this.#held = 0;
@@ -157,7 +158,7 @@ export class FrameReader {
     if (bytes.length < 2 || bytes.length < headerBytes) {
       this.#parts = [bytes];
       this.#held = bytes.length;
-      return bytes.subarray(bytes.length);
+      return null;
     }
     if (length7 > 127) throw new RangeError('masked frame on the link');
     const opcode = bytes[0];

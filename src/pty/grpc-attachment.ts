@@ -1,18 +1,31 @@
+import type { ServerDuplexStream } from '@grpc/grpc-js';
 import { z } from 'zod';
 import type { AttachRequest__Output } from '../generated/gatehouse/pty/v1/AttachRequest.js';
 import type { AttachResponse } from '../generated/gatehouse/pty/v1/AttachResponse.js';
-import type { AuditAction } from '../kernel/audit.js';
+import type { AuditAction, AuditTrail } from '../kernel/audit.js';
 import { DomainError } from '../kernel/errors.js';
 import type { CallerContext } from '../kernel/request-context.js';
 import type { LinkListener } from '../runner-link/byte-link.js';
 import { toDomainError } from '../transport/error-mapping.js';
 import { toGrpcStatus } from '../transport/grpc-status.js';
 import { parse } from '../transport/validation.js';
+import type { Log } from '../kernel/log.js';
 import type { Attachment } from './attachment.js';
+import type { AttachmentsService } from './attachments.service.js';
+import type { PtyService } from './pty.service.js';
 import { offsetOf, outputOf } from './attachment-output.js';
-import type { AttachCall, StreamServices } from './grpc-attachments.js';
 import { attachSchema, frameSchemas } from './pty.schema.js';
-import { modeToProto, plainEnum } from './session-proto.js';
+import { attachedToProto, modeToProto, plainEnum } from './session-proto.js';
+
+export type AttachCall = ServerDuplexStream<AttachRequest__Output, AttachResponse>;
+
+/** What the stream of one attachment needs of the house. */
+export interface StreamServices {
+  readonly sessions: PtyService;
+  readonly attachments: AttachmentsService;
+  readonly audit: AuditTrail;
+  readonly logger: Log;
+}
 
 const MAX_TIMER_MS = 2 ** 31 - 1;
 
@@ -149,8 +162,7 @@ export class GrpcAttachment {
       return;
     }
     this.#attachment = attachment;
-    const { type: _type, mode: granted, ...attached } = attachment.attached;
-    this.#send({ attached: { ...attached, mode: modeToProto(granted) } });
+    this.#send({ attached: attachedToProto(attachment.attached) });
     attachment.start(this.#listener());
   }
 

@@ -1,24 +1,11 @@
-import type { ServerDuplexStream } from '@grpc/grpc-js';
 import { Injectable } from '@nestjs/common';
 import { PinoLogger } from 'nestjs-pino';
-import type { AttachRequest__Output } from '../generated/gatehouse/pty/v1/AttachRequest.js';
-import type { AttachResponse } from '../generated/gatehouse/pty/v1/AttachResponse.js';
 import { AuditTrail } from '../kernel/audit.js';
 import type { CallerContext } from '../kernel/request-context.js';
 import { contextOfCarrier } from '../transport/execution-context.js';
 import { AttachmentsService } from './attachments.service.js';
-import { GrpcAttachment } from './grpc-attachment.js';
+import { type AttachCall, GrpcAttachment, type StreamServices } from './grpc-attachment.js';
 import { PtyService } from './pty.service.js';
-
-export type AttachCall = ServerDuplexStream<AttachRequest__Output, AttachResponse>;
-
-/** What the stream of one attachment needs of the house. */
-export interface StreamServices {
-  readonly sessions: PtyService;
-  readonly attachments: AttachmentsService;
-  readonly audit: AuditTrail;
-  readonly logger: PinoLogger;
-}
 
 /** Serves `Attach` streams. */
 @Injectable()

@@ -91,13 +91,13 @@ export const attachSchema = z.strictObject({
 });
 export type AttachCommand = z.output<typeof attachSchema>;
 
-/** A number in the query of an address. */
-const decimal = <S extends z.ZodType>(schema: S) =>
+/** A number in the query of an address: plain decimal digits, then the rule of the same field elsewhere. */
+const decimal = (rule: z.ZodType<number, number>) =>
   z
     .string()
     .regex(/^\d{1,16}$/, 'not a number')
     .transform(Number)
-    .pipe(schema as z.ZodType<number, number>);
+    .pipe(rule);
 
 /** The same attach, as the query of `/ws/pty`. */
 export const attachByAddressSchema = z.strictObject({

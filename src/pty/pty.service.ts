@@ -13,7 +13,7 @@ import type {
   StartCommand,
   WriteCommand,
 } from './pty.schema.js';
-import { SessionEntity } from './session.entity.js';
+import type { SessionEntity } from './session.entity.js';
 import { SessionEnds } from './session-ends.js';
 import { SessionStore } from './session-store.js';
 import { type SessionView, toView } from './session-view.js';
@@ -157,7 +157,7 @@ const nameOf = (argv: readonly string[]): string =>
   (argv[0]?.split('/').at(-1) ?? '').replace(/\p{Cc}/gu, '').slice(0, 100) || 'session';
 
 function newRow({ principal }: CallerContext, command: StartCommand): SessionEntity {
-  return Object.assign(new SessionEntity(), {
+  return {
     id: newId(),
     tenant: principal.tenant,
     name: command.name ?? nameOf(command.command),
@@ -174,5 +174,5 @@ function newRow({ principal }: CallerContext, command: StartCommand): SessionEnt
     reason: null,
     createdAt: new Date(),
     endedAt: null,
-  } satisfies SessionEntity);
+  };
 }

@@ -1,7 +1,7 @@
 import type { Session } from '../generated/gatehouse/pty/v1/Session.js';
 import type { SessionState as ProtoState } from '../generated/gatehouse/pty/v1/SessionState.js';
 import type { Timestamp } from '../generated/google/protobuf/Timestamp.js';
-import type { AttachMode } from '../kernel/link.js';
+import type { AttachMode, LinkAttached } from '../kernel/link.js';
 import type { SessionState } from './session.entity.js';
 import type { SessionView } from './session-view.js';
 
@@ -20,6 +20,27 @@ const MODES = { controller: 'ATTACH_MODE_CONTROLLER', viewer: 'ATTACH_MODE_VIEWE
 >;
 
 export const modeToProto = (mode: AttachMode) => MODES[mode];
+
+/** The answer to `attach`, without the link's own envelope. */
+export const attachedToProto = ({
+  session,
+  epoch,
+  mode,
+  from,
+  dropped_before,
+  cols,
+  rows,
+  input_next,
+}: LinkAttached) => ({
+  session,
+  epoch,
+  mode: modeToProto(mode),
+  from,
+  dropped_before,
+  cols,
+  rows,
+  input_next,
+});
 
 /** An enum value of the wire as its plain name; unspecified is absent; what is not known is left for the schema to refuse. */
 export function plainEnum(value: unknown, prefix: 'SESSION_STATE_' | 'ATTACH_MODE_'): unknown {

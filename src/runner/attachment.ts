@@ -63,7 +63,6 @@ export class Attachment {
     readonly options: AttachmentOptions,
   ) {
     this.#cursor = options.from;
-    socket.on('drain', this.#onDrain);
     socket.on('close', () => {
       this.#leave();
     });
@@ -151,15 +150,15 @@ export class Attachment {
     const target = small ? Buffer.allocUnsafe(DATA_HEADROOM + length) : slab;
     this.host.ring.copyTo(target, DATA_HEADROOM, this.#cursor, length);
     const header = { type: FrameType.output, flags: 0, channel: this.options.channel, offset: this.#cursor };
-    this.socket.write(finishDataFrame(target, length, header));
+    this.socket.write(finishDataFrame(target, length, header), this.#onWritten);
     this.#cursor += length;
     // What the kernel did not take at once still lies in the buffer: wait, so that at most one frame does.
     this.#blocked = this.socket.writableLength > 0;
     if (this.#blocked && !small) slab = Buffer.allocUnsafeSlow(DATA_HEADROOM + FRAME_BYTES);
   }
 
-  readonly #onDrain = (): void => {
-    // Also comes after a write that was taken at once.
+  /** 'drain' would not do: it only comes when the frame was longer than the stream's high-water mark. */
+  readonly #onWritten = (): void => {
     if (!this.#blocked || this.socket.writableLength > 0) return;
     this.#blocked = false;
     this.flush();

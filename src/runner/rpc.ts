@@ -31,6 +31,5 @@ export function rpcError(error: unknown, log: Logger): ServerErrorResponse {
   const { code, message, answer } = known ?? new DomainError('INTERNAL_ERROR', 'The runner failed.');
   const metadata = new Metadata();
   metadata.set(CODE_METADATA, code);
-  // eslint-disable-next-line @typescript-eslint/no-unsafe-enum-assignment -- the table holds this enum's numbers
   return Object.assign(new Error(message), { code: answer.grpc, details: message, metadata });
 }

@@ -1,4 +1,6 @@
-import type { ServerInterceptor } from '@grpc/grpc-js';
+import type { EventEmitter } from 'node:events';
+import type { Server, ServerInterceptor } from '@grpc/grpc-js';
+import type { PackageDefinition } from '@grpc/proto-loader';
 import { ReflectionService } from '@grpc/reflection';
 import { ServerGrpc } from '@nestjs/microservices';
 import { HealthImplementation } from 'grpc-health-check';
@@ -27,7 +29,7 @@ export class GatehouseGrpcServer extends ServerGrpc {
       maxMetadataSize: 16 * 1024,
       keepalive: { keepaliveTimeMs: 20_000, keepaliveTimeoutMs: 10_000, http2MinTimeBetweenPingsMs: 5000 },
       channelOptions: { interceptors: [gate], 'grpc.max_concurrent_streams': 1000 },
-      onLoadPackageDefinition: (definition, server) => {
+      onLoadPackageDefinition: (definition: PackageDefinition, server: Server) => {
         new ReflectionService(definition).addToServer(server);
         this.health.addToServer(server);
       },
@@ -46,7 +48,7 @@ export class GatehouseGrpcServer extends ServerGrpc {
       try {
         await serve(call, callback);
       } catch (refusal) {
-        call.emit('error', refusal);
+        (call as unknown as EventEmitter).emit('error', refusal);
       }
     };
   }

@@ -1,4 +1,4 @@
-import { Metadata } from '@grpc/grpc-js';
+import { Metadata, type status as Status } from '@grpc/grpc-js';
 import protobuf from 'protobufjs';
 import type { DomainError } from '../kernel/errors.js';
 
@@ -23,7 +23,7 @@ new protobuf.Root().define('google.rpc').add(errorInfo).add(any).add(status);
 export function toGrpcStatus(
   error: DomainError,
   requestId: string,
-): { code: number; details: string; metadata: Metadata } {
+): { code: Status; details: string; metadata: Metadata } {
   const info = errorInfo
     .encode({ reason: error.code, domain: 'gatehouse', metadata: { request_id: requestId, ...fieldsOf(error) } })
     .finish();

@@ -1,5 +1,6 @@
 import type { IncomingMessage, Server } from 'node:http';
 import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import type { INestApplicationContext, WebSocketAdapter, WsMessageHandler } from '@nestjs/common';
 import { lastValueFrom, type Observable } from 'rxjs';
 import { WebSocket, WebSocketServer } from 'ws';
@@ -66,7 +67,7 @@ export class GatehouseWsAdapter implements WebSocketAdapter<WebSocketServer, Web
     this.#authenticator = app.get(Authenticator);
     this.#audit = app.get(AuditTrail);
     http.on('upgrade', (request, socket, head) => {
-      void this.#upgrade(request, socket as Socket, head);
+      void this.#upgrade(request, socket, head);
     });
     this.#heartbeat = setInterval(() => {
       this.#beat();
@@ -98,7 +99,7 @@ export class GatehouseWsAdapter implements WebSocketAdapter<WebSocketServer, Web
     handlers: WsMessageHandler[],
     transform: (result: unknown) => Observable<unknown>,
   ): void {
-    const byType = new Map(handlers.map((handler) => [String(handler.message), handler]));
+    const byType = new Map(handlers.map((handler) => [handler.message, handler]));
     const connection = connectionOf(client);
     connection.listen(async (message) => {
       const handler = byType.get(ALIASES[message.type] ?? message.type);
@@ -132,7 +133,8 @@ export class GatehouseWsAdapter implements WebSocketAdapter<WebSocketServer, Web
 
   /** The message without its envelope, with the session that its channel stands for. */
   #addressed(connection: WsConnection, message: WsMessage): Record<string, unknown> {
-    const { type, id: _id, ...data } = message;
+    const { type, ...data } = message;
+    delete data['id'];
     if (WITHOUT_CHANNEL.has(type)) return data;
     const channel = data['channel'] ?? 0;
     const session = typeof channel === 'number' ? connection.channels.get(channel) : undefined;
@@ -140,7 +142,7 @@ export class GatehouseWsAdapter implements WebSocketAdapter<WebSocketServer, Web
     return { ...data, channel, session };
   }
 
-  async #upgrade(request: IncomingMessage, socket: Socket, head: Buffer): Promise<void> {
+  async #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
     // Node leaves an upgraded socket without listeners; an unhandled error would end the process.
     socket.on('error', () => undefined);
     const context = contextOfUpgrade(request);
@@ -157,7 +159,7 @@ export class GatehouseWsAdapter implements WebSocketAdapter<WebSocketServer, Web
       }
       if (socket.destroyed) return;
       server.handleUpgrade(request, socket, head, (client) => {
-        this.#accept(server, client, socket, context, url);
+        this.#accept(server, client, request.socket, context, url);
       });
     } catch (thrown) {
       const error = toDomainError(thrown);

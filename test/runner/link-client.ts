@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto';
 import { connect, type Socket } from 'node:net';
 import {
+  type DataHeader,
   encodeControlFrame,
   encodeDataFrame,
   FrameReader,
@@ -24,6 +25,7 @@ export class LinkClient {
   late = 0;
   keep = true;
   acknowledge = false;
+  onHeader: (header: DataHeader) => void = () => undefined;
   readonly #hash = createHash('sha256');
   #kept: Buffer[] = [];
   #inputNext = 0;
@@ -97,7 +99,12 @@ export class LinkClient {
 
   /** Waits until the output contains a text. */
   async shows(text: string): Promise<void> {
-    await until(() => this.text.includes(text), `the output shows ${text}`);
+    let searched = 0; // long outputs are not searched again from their beginning
+    await until(() => {
+      const from = Math.max(0, searched - text.length);
+      searched = this.#kept.length;
+      return this.#kept.length > from && Buffer.concat(this.#kept.slice(from)).includes(text);
+    }, `the output shows ${text}`);
   }
 
   async end(): Promise<void> {
@@ -115,6 +122,7 @@ export class LinkClient {
 
   #onData(payload: Buffer): void {
     const header = readDataHeader(payload);
+    this.onHeader(header);
     if (header.type !== FrameType.output || header.offset !== this.next) {
       throw new Error(`output at ${String(header.offset)}, expected at ${String(this.next)}`);
     }

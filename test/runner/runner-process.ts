@@ -46,7 +46,8 @@ export class RunnerProcess {
   /** Starts a runner without waiting for it. */
   static spawn(directory: string, flags: readonly string[] = [], env: NodeJS.ProcessEnv = process.env): RunnerProcess {
     if (!existsSync(MAIN)) throw new Error('dist is missing: run `npm run build` first');
-    const { NODE_OPTIONS: _, ...rest } = env; // Jest's, not the runner's
+    const rest = { ...env };
+    delete rest['NODE_OPTIONS']; // Jest's, not the runner's
     const child = spawn(process.execPath, [MAIN, '--dir', directory, ...flags], { env: rest });
     return new RunnerProcess(directory, child);
   }
@@ -65,7 +66,7 @@ export class RunnerProcess {
   get client(): RunnerServiceClient {
     const { RunnerService } = loadRunnerProto();
     const address = `unix:${join(this.directory, 'control.sock')}`;
-    this.#client ??= new RunnerService(address, credentials.createInsecure()) as RunnerServiceClient;
+    this.#client ??= new RunnerService(address, credentials.createInsecure());
     return this.#client;
   }
 
@@ -73,6 +74,11 @@ export class RunnerProcess {
     const request = { id: randomUUID(), command, cols: 80, rows: 24, cwd: '/', ...rest };
     const { session } = await promised<StartResponse__Output>((done) => this.client.Start(request, done));
     return { ...session, id: request.id };
+  }
+
+  /** Starts what runs when nothing is asked for. */
+  startDefault(id: string): Promise<StartResponse__Output> {
+    return promised((done) => this.client.Start({ id, cols: 80, rows: 24 }, done));
   }
 
   async session(id: string): Promise<RunnerSession__Output> {

@@ -1,0 +1,182 @@
+import { connect } from 'node:net';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { credentials, loadPackageDefinition, Metadata, type ServiceError } from '@grpc/grpc-js';
+import { loadSync } from '@grpc/proto-loader';
+import { protoPath as healthProto } from 'grpc-health-check';
+import { TestGateway, token } from '../support/gateway.js';
+import { GrpcClient, reasonOf, refused } from '../support/grpc-client.js';
+import { codeOf, rest } from '../support/rest.js';
+
+/** Sends bytes as they are; the whole answer. */
+function raw(gateway: TestGateway, bytes: string): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const socket = connect(gateway.httpPort, '127.0.0.1', () => {
+      socket.write(bytes);
+    });
+    let answer = '';
+    socket.on('data', (chunk: Buffer) => {
+      answer += chunk.toString();
+    });
+    socket.on('close', () => {
+      resolve(answer);
+    });
+    socket.on('error', reject);
+    socket.setTimeout(5000, () => socket.destroy());
+  });
+}
+
+describe('the edges', () => {
+  let gateway: TestGateway;
+  const alice = token();
+
+  beforeAll(async () => {
+    gateway = await TestGateway.start();
+  });
+  afterAll(() => gateway.remove());
+
+  it('every answer has a request id and may not be stored, errors too', async () => {
+    for (const [credential, path] of [
+      [alice, '/api/v1/sessions'],
+      [alice, '/nothing'],
+      [null, '/api/v1/sessions'],
+      [null, '/health/live'],
+    ] as const) {
+      const { headers } = await rest(gateway, credential, 'GET', path);
+      expect([
+        headers.get('x-request-id')?.length,
+        headers.get('cache-control'),
+        headers.get('x-content-type-options'),
+      ]).toEqual([36, 'no-store', 'nosniff']);
+      expect(headers.get('x-powered-by') ?? headers.get('server')).toBeNull();
+    }
+    const forged = await rest(gateway, alice, 'GET', '/api/v1/sessions', undefined, { 'x-request-id': 'a b<script>' });
+    expect(forged.headers.get('x-request-id')).toHaveLength(36);
+  });
+
+  it('health needs no credential and says what is there', async () => {
+    expect(await rest(gateway, null, 'GET', '/health/live')).toMatchObject({ status: 200, body: { status: 'ok' } });
+    for (const path of ['/health', '/health/ready']) {
+      expect(await rest(gateway, null, 'GET', path)).toMatchObject({
+        status: 200,
+        body: { status: 'ok', checks: { database: 'ok', runner: 'ok', audit: 'ok' } },
+      });
+    }
+  });
+
+  it('a body is not read before the caller is known', async () => {
+    const head =
+      'POST /api/v1/sessions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 999999999\r\n\r\n';
+    expect(await raw(gateway, head)).toMatch(/^HTTP\/1.1 401 /);
+  });
+
+  it.each([
+    [
+      'too large a body',
+      'POST',
+      '/api/v1/sessions',
+      JSON.stringify({ name: 'x'.repeat(1_100_000) }),
+      'application/json',
+      413,
+      'PAYLOAD_TOO_LARGE',
+    ],
+    ['another media type', 'POST', '/api/v1/sessions', '<xml/>', 'application/xml', 415, 'UNSUPPORTED_MEDIA_TYPE'],
+    ['an empty body', 'POST', '/api/v1/sessions', '', 'application/json', 400, 'MALFORMED_REQUEST'],
+    [
+      'a prototype member',
+      'POST',
+      '/api/v1/sessions',
+      '{"__proto__":{"x":1}}',
+      'application/json',
+      400,
+      'MALFORMED_REQUEST',
+    ],
+    ['an unknown query member', 'GET', '/api/v1/sessions?all=1', undefined, undefined, 422, 'INVALID_ARGUMENT'],
+    ['a page too long', 'GET', '/api/v1/sessions?limit=101', undefined, undefined, 422, 'INVALID_ARGUMENT'],
+    ['an unknown state', 'GET', '/api/v1/sessions?state=dead', undefined, undefined, 422, 'INVALID_ARGUMENT'],
+    ['a member given twice', 'GET', '/api/v1/sessions?limit=1&limit=2', undefined, undefined, 422, 'INVALID_ARGUMENT'],
+  ])('REST answers %s clearly', async (_what, method, path, body, type, status, code) => {
+    const answer = await rest(gateway, alice, method, path, body, type === undefined ? {} : { 'content-type': type });
+    expect([answer.status, codeOf(answer)]).toEqual([status, code]);
+    expect(answer.text).not.toMatch(/at .*\.js|node_modules/);
+  });
+
+  it.each([
+    ['what is no HTTP', 'hello\r\n\r\n', /^HTTP\/1.1 400 [\s\S]*MALFORMED_REQUEST/],
+    [
+      'headers over 16 KiB',
+      `GET / HTTP/1.1\r\nHost: x\r\nX-Big: ${'x'.repeat(20_000)}\r\n\r\n`,
+      /^HTTP\/1.1 431 [\s\S]*HEADERS_TOO_LARGE/,
+    ],
+  ])('HTTP answers %s clearly', async (_what, bytes, expected) => {
+    expect(await raw(gateway, bytes)).toMatch(expected);
+  });
+
+  it('two Authorization headers are two credentials', async () => {
+    const answer = await raw(
+      gateway,
+      `GET /api/v1/sessions HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer a\r\nAuthorization: Bearer ${alice}\r\n\r\n`,
+    );
+    expect(answer).toMatch(/^HTTP\/1.1 400 [\s\S]*AMBIGUOUS_CREDENTIAL/);
+  });
+
+  it('gRPC health needs no credential, reflection does', async () => {
+    const health = loadPackageDefinition(loadSync(healthProto)) as unknown as {
+      grpc: {
+        health: {
+          v1: {
+            Health: new (
+              address: string,
+              by: unknown,
+            ) => {
+              check: (request: object, callback: (error: unknown, answer: { status: string | number }) => void) => void;
+              close: () => void;
+            };
+          };
+        };
+      };
+    };
+    const client = new health.grpc.health.v1.Health(gateway.grpcAddress, credentials.createInsecure());
+    const status = await new Promise((resolve) => {
+      client.check({ service: 'gatehouse.pty.v1.PtyService' }, (_error, answer) => {
+        resolve(answer.status);
+      });
+    });
+    expect(status).toBe(1);
+    client.close();
+    const reflect = async (credential: string | null): Promise<string> => {
+      const grpc = new GrpcClient(gateway, credential);
+      const path = '/grpc.reflection.v1.ServerReflection/ServerReflectionInfo';
+      const same = (value: Buffer): Buffer => value;
+      const stream = grpc.client.makeBidiStreamRequest(path, same, same, grpc.metadata);
+      // host = "", list_services = ""
+      stream.write(Buffer.from([0x3a, 0x00]));
+      const heard = await new Promise<string>((resolve) => {
+        stream.on('data', (data: Buffer) => {
+          resolve(data.toString('latin1'));
+        });
+        stream.on('error', (error: ServiceError) => {
+          resolve(String(error.code));
+        });
+      });
+      stream.cancel();
+      grpc.close();
+      return heard;
+    };
+    expect(await reflect(null)).toBe('16');
+    expect(await reflect(alice)).toContain('gatehouse.pty.v1.PtyService');
+  });
+
+  it('gRPC errors carry google.rpc details and the request id', async () => {
+    const grpc = new GrpcClient(gateway, alice);
+    const metadata = grpc.metadata;
+    metadata.set('x-request-id', 'grpc-request-7');
+    const error = await refused(
+      grpc.call('resize', { id: '01a1fc84-6cb5-7e33-bf1e-bc189c38028f', cols: 0, rows: 0 }, metadata),
+    );
+    expect([error.code, reasonOf(error)]).toEqual([5, 'NOT_FOUND']);
+    expect(String(error.metadata.get('grpc-status-details-bin')[0])).toContain('grpc-request-7');
+    const large = await refused(grpc.call('write', { id: 'x', data: Buffer.alloc(5 * 1024 * 1024) }, new Metadata()));
+    expect([8, 16]).toContain(large.code);
+    grpc.close();
+  });
+});

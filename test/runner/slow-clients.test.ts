@@ -1,0 +1,129 @@
+import { readFileSync } from 'node:fs';
+import { setTimeout } from 'node:timers/promises';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { RunnerProcess } from './runner-process.js';
+import { until } from './until.js';
+
+const MIB = 1024 * 1024;
+
+let runner: RunnerProcess;
+beforeAll(async () => {
+  runner = await RunnerProcess.start();
+});
+afterAll(() => runner.stop());
+
+function residentBytes(pid: number): number {
+  return Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${String(pid)}/status`, 'utf8'))?.[1]) * 1024;
+}
+
+const nextOutput = async (id: string): Promise<number> => (await runner.session(id)).output_next ?? 0;
+
+describe('a client that stops reading', () => {
+  it('as controller makes the program wait, memory stays flat, and it loses nothing', async () => {
+    const { id } = await runner.startSession(['yes', 'x'.repeat(98)]);
+    const link = await runner.link();
+    link.keep = false;
+    await link.attach(id);
+    await until(() => link.bytes > 8 * MIB, 'the flood flows');
+    link.socket.pause();
+    let before = -1;
+    await until(async () => {
+      const last = before;
+      before = await nextOutput(id);
+      await setTimeout(100);
+      return before === last;
+    }, 'the program waits');
+    const resident = residentBytes(runner.pid);
+    await setTimeout(1000);
+    expect(await nextOutput(id)).toBe(before);
+    expect(residentBytes(runner.pid) - resident).toBeLessThan(16 * MIB);
+    link.socket.resume();
+    const seen = link.bytes;
+    await until(() => link.bytes > seen + 8 * MIB, 'the flood goes on');
+    await runner.kill(id);
+    await link.end(); // LinkClient fails on any gap
+    expect(link.error).toBeUndefined();
+  });
+
+  it('as viewer slows nobody, and is told where it fell behind', async () => {
+    const { id } = await runner.startSession(['yes', 'y'.repeat(98)]);
+    const [controller, viewer] = [await runner.link(), await runner.link()];
+    controller.keep = viewer.keep = false;
+    await controller.attach(id);
+    await viewer.attach(id);
+    viewer.socket.pause();
+    const seen = controller.bytes;
+    await until(() => controller.bytes > seen + 24 * MIB, 'the controller is served');
+    viewer.socket.resume();
+    const detached = await viewer.message('detached');
+    expect(detached).toMatchObject({ code: 'LAGGING', offset: viewer.next });
+    await viewer.end();
+    expect(await runner.session(id)).toMatchObject({ state: 'running' });
+    await runner.kill(id);
+  });
+
+  it('or acknowledging, once it has begun to, makes the program wait too', async () => {
+    const { id } = await runner.startSession(['yes', 'z'.repeat(98)]);
+    const link = await runner.link();
+    link.keep = false;
+    link.acknowledge = true;
+    await link.attach(id);
+    await until(() => link.bytes > 4 * MIB, 'the flood flows');
+    link.acknowledge = false;
+    const stopped = link.next ?? 0;
+    let before = -1;
+    await until(async () => {
+      const last = before;
+      before = await nextOutput(id);
+      await setTimeout(100);
+      return before === last;
+    }, 'the program waits');
+    expect(before - stopped).toBeLessThan(3 * MIB);
+    link.send({ type: 'ack', offset: link.next ?? 0 });
+    await until(async () => (await nextOutput(id)) > before, 'the program goes on');
+    await runner.kill(id);
+  });
+});
+
+describe('a flood', () => {
+  it('without a client rolls on, and one who comes is given what is retained, then the rest without a gap', async () => {
+    const { id } = await runner.startSession(['yes', 'w'.repeat(98)]);
+    await until(async () => (await nextOutput(id)) > 12 * MIB, 'the ring rolls');
+    const viewer = await runner.link();
+    viewer.keep = false;
+    const attached = await viewer.attach(id, { may_control: false });
+    expect(attached.from).toBe(attached.dropped_before);
+    expect(attached.from).toBeGreaterThan(0);
+    await until(() => viewer.bytes > 5 * MIB, 'more than the ring has come');
+    await runner.kill(id);
+  });
+
+  it('of a program whose client is still on its way keeps its beginning', async () => {
+    const { id } = await runner.startSession(['sh', '-c', 'seq 1 1200000; sleep 30']); // 8 MB and more
+    await setTimeout(500);
+    const link = await runner.link();
+    expect(await link.attach(id)).toMatchObject({ from: 0 });
+    await link.shows('\r\n1200000\r\n');
+    await runner.kill(id);
+  });
+
+  it('does not delay the echo of another session for long', async () => {
+    const flood = await runner.startSession(['yes']);
+    const [reader, typist] = [await runner.link(), await runner.link()];
+    reader.keep = false;
+    await reader.attach(flood.id);
+    const { id } = await runner.startSession(['sh', '-c', 'stty raw -echo; exec cat']);
+    await setTimeout(100);
+    await typist.attach(id);
+    const times: number[] = [];
+    for (let index = 0; index < 100; index++) {
+      const begin = performance.now();
+      typist.type('k');
+      while (typist.bytes <= index) await setTimeout(1);
+      times.push(performance.now() - begin);
+    }
+    times.sort((a, b) => a - b);
+    expect(times[50]).toBeLessThan(100);
+    await Promise.all([runner.kill(flood.id), runner.kill(id)]);
+  });
+});

@@ -1,0 +1,227 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import jwt from 'jsonwebtoken';
+import { Client } from 'pg';
+
+const MAIN = resolve('dist/src/main.js');
+export const SECRET = 'a-secret-for-tests-that-is-long-enough-0123456789';
+const READY_MS = 20_000;
+
+/** One line of the gateway's log. */
+export type LogLine = Record<string, unknown>;
+
+/** A gateway process of its own, its runner, and a database that nobody else uses. */
+export class TestGateway {
+  stdout = '';
+  #process: ChildProcess | null = null;
+
+  private constructor(
+    readonly dataDir: string,
+    readonly databaseUrl: string | null,
+    readonly httpPort: number,
+    readonly grpcPort: number,
+    readonly environment: Record<string, string>,
+  ) {}
+
+  /** Starts one on free ports. With `embedded` it brings its own PostgreSQL, as `npm start` does. */
+  static async start(environment: Record<string, string> = {}, { embedded = false } = {}): Promise<TestGateway> {
+    const gateway = await TestGateway.prepare(environment, { embedded });
+    await gateway.launch();
+    return gateway;
+  }
+
+  /** Everything but the process. */
+  static async prepare(environment: Record<string, string> = {}, { embedded = false } = {}): Promise<TestGateway> {
+    const dataDir = join(mkdtempSync(join(tmpdir(), 'gatehouse-')), 'data');
+    const database = embedded ? null : await createDatabase();
+    return new TestGateway(dataDir, database, await freePort(), await freePort(), environment);
+  }
+
+  /** A second gateway on the same database and runner. */
+  async sibling(): Promise<TestGateway> {
+    const other = new TestGateway(this.dataDir, this.databaseUrl, await freePort(), await freePort(), this.environment);
+    await other.launch();
+    return other;
+  }
+
+  get url(): string {
+    return `http://127.0.0.1:${this.httpPort}`;
+  }
+
+  get wsUrl(): string {
+    return `ws://127.0.0.1:${this.httpPort}`;
+  }
+
+  get grpcAddress(): string {
+    return `127.0.0.1:${this.grpcPort}`;
+  }
+
+  get pid(): number {
+    return this.#process?.pid ?? 0;
+  }
+
+  /** Starts the process and waits until it says that it is ready. */
+  async launch(): Promise<void> {
+    const child = this.spawn();
+    this.#process = child;
+    const deadline = Date.now() + READY_MS;
+    const from = this.stdout.length;
+    while (!this.stdout.slice(from).includes('Gatehouse is ready')) {
+      if (child.exitCode !== null || Date.now() > deadline)
+        throw new Error(`The gateway did not start: ${this.stdout}`);
+      await pause(20);
+    }
+  }
+
+  /** The process, its output collected, not waited for. */
+  spawn(): ChildProcess {
+    const child = spawn(process.execPath, ['--enable-source-maps', MAIN], {
+      cwd: this.dataDir.slice(0, this.dataDir.lastIndexOf('/')),
+      env: {
+        PATH: process.env['PATH'],
+        HOME: process.env['HOME'],
+        NODE_ENV: 'test',
+        DATA_DIR: this.dataDir,
+        HTTP_PORT: String(this.httpPort),
+        GRPC_PORT: String(this.grpcPort),
+        AUTH_SECRET: SECRET,
+        LOG_FORMAT: 'json',
+        ...(this.databaseUrl === null ? {} : { DATABASE_URL: this.databaseUrl }),
+        ...this.environment,
+      },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    const keep = (chunk: Buffer): void => {
+      this.stdout += chunk.toString('utf8');
+    };
+    child.stdout.on('data', keep);
+    child.stderr.on('data', keep);
+    return child;
+  }
+
+  /** Sends a signal and waits for the end; the exit status, or the signal's name. */
+  async end(signal: NodeJS.Signals = 'SIGTERM'): Promise<number | string> {
+    const child = this.#process;
+    if (child === null) return 0;
+    this.#process = null;
+    if (child.exitCode !== null) return child.exitCode;
+    child.kill(signal);
+    return new Promise((done) =>
+      child.once('exit', (code, by) => {
+        done(code ?? by ?? 0);
+      }),
+    );
+  }
+
+  /** Ends everything and removes what it left. */
+  async remove(): Promise<void> {
+    await this.end();
+    for (const pid of this.runnerPids()) process.kill(pid, 'SIGTERM');
+    rmSync(resolve(this.dataDir, '..'), { recursive: true, force: true });
+  }
+
+  /** The runner of this gateway, if one runs. */
+  runnerPids(): number[] {
+    try {
+      const pid = Number(readFileSync(join(this.dataDir, 'run', 'runner.pid'), 'utf8'));
+      process.kill(pid, 0);
+      return [pid];
+    } catch {
+      return [];
+    }
+  }
+
+  /** The administrator's key that the first start printed. */
+  get adminKey(): string {
+    const key = /gh_(?:test|live)_[0-9A-Za-z]{16}_[0-9A-Za-z]{49}/.exec(this.stdout)?.[0];
+    if (key === undefined) throw new Error('no key was printed');
+    return key;
+  }
+
+  /** The log so far. */
+  get log(): LogLine[] {
+    return this.stdout
+      .split('\n')
+      .filter((line) => line.startsWith('{') && line.endsWith('}'))
+      .map((line) => JSON.parse(line) as LogLine);
+  }
+
+  /** Rows of the audit trail, oldest first; waits until there are some that match. */
+  async audit(match: Record<string, unknown>, atLeast = 1): Promise<Record<string, unknown>[]> {
+    const wanted = Object.entries(match);
+    let rows: Record<string, unknown>[] = [];
+    for (let tries = 0; tries < 100; tries += 1) {
+      rows = await this.query('SELECT * FROM audit_events ORDER BY timestamp, id');
+      rows = rows.filter((row) => wanted.every(([name, value]) => row[name] === value));
+      if (rows.length >= atLeast) return rows;
+      await pause(50);
+    }
+    return rows;
+  }
+
+  async query(sql: string, values: unknown[] = []): Promise<Record<string, unknown>[]> {
+    const client = new Client({ connectionString: this.databaseUrl ?? '' });
+    await client.connect();
+    try {
+      return (await client.query<Record<string, unknown>>(sql, values)).rows;
+    } finally {
+      await client.end();
+    }
+  }
+}
+
+/** A local token. Claims given here win; `undefined` removes one. */
+export function token(claims: Record<string, unknown> = {}, secret = SECRET): string {
+  const now = Math.floor(Date.now() / 1000);
+  const all = {
+    sub: 'alice',
+    roles: ['user'],
+    iat: now,
+    exp: now + 600,
+    iss: 'gatehouse',
+    aud: 'gatehouse',
+    ...claims,
+  };
+  return jwt.sign(JSON.parse(JSON.stringify(all)) as object, secret, {
+    algorithm: 'HS256',
+    noTimestamp: 'iat' in claims && claims['iat'] === undefined,
+  });
+}
+
+export async function createDatabase(): Promise<string> {
+  const url = new URL(process.env['TEST_POSTGRES_URL'] ?? '');
+  const name = `t_${process.hrtime.bigint().toString(36)}_${String(process.pid)}`;
+  const client = new Client({ connectionString: url.href });
+  await client.connect();
+  await client.query(`CREATE DATABASE ${name}`);
+  await client.end();
+  url.pathname = `/${name}`;
+  return url.href;
+}
+
+export function freePort(): Promise<number> {
+  return new Promise((done, reject) => {
+    const server = createServer();
+    server.once('error', reject);
+    server.listen(0, '127.0.0.1', () => {
+      const address = server.address();
+      server.close(() => {
+        done(typeof address === 'object' && address !== null ? address.port : 0);
+      });
+    });
+  });
+}
+
+export const pause = (ms: number): Promise<void> => new Promise((done) => setTimeout(done, ms));
+
+/** Waits until the condition holds. @throws Error when it does not in time */
+export async function until(what: string, condition: () => boolean | Promise<boolean>, ms = 10_000): Promise<void> {
+  const deadline = Date.now() + ms;
+  while (!(await condition())) {
+    if (Date.now() > deadline) throw new Error(`waited in vain for: ${what}`);
+    await pause(20);
+  }
+}
