@@ -115,9 +115,12 @@ async function stop(running: Running): Promise<void> {
   if (alone && config.RUNNER_DIR === undefined && !config.RUNNER_PERSIST)
     await endRunner(app.get(RunnerClient), logger);
   app.get(AuditTrail).note(systemContext(), { action: 'server.stopped', resource: null, success: true });
-  await app.close();
-  await database.close({ alone: alone && !config.RUNNER_PERSIST });
-  clearTimeout(cut);
+  try {
+    await app.close();
+  } finally {
+    await database.close({ alone: alone && !config.RUNNER_PERSIST });
+    clearTimeout(cut);
+  }
 }
 
 /** Ends the embedded runner; its sessions' ends reach the record before the gateway closes. */

@@ -30,7 +30,7 @@ export class ConfigurationError extends Error {
 export function loadConfig(environment: NodeJS.ProcessEnv = process.env): Config {
   const file = environment['NODE_ENV'] === 'production' ? {} : readEnvFile(resolve('.env'));
   const merged: Record<string, string> = {};
-  for (const [name, value] of Object.entries({ ...file, ...environment })) {
+  for (const [name, value] of [...Object.entries(file), ...Object.entries(environment)]) {
     if (value !== undefined && value !== '') merged[name] = value;
   }
   const parsed = environmentSchema.safeParse(merged);

@@ -14,6 +14,8 @@ import type { AttachMode, LinkRequest, LinkResponse, ProcessExited } from '../ke
 import { parseLinkRequest } from './link-messages.js';
 import type { Ring } from './ring.js';
 
+/** Clients attached to one session at a time. */
+export const MAX_ATTACHMENTS = 256;
 /** After output that follows quiet, more is collected for this long, or until there is this much. */
 const WINDOW_MS = 4;
 const FRAME_BYTES = 108 * 1024;

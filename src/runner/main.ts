@@ -16,6 +16,7 @@ import { pino } from 'pino';
 import { randomToken } from '../kernel/ids.js';
 import { claimSocket } from './claim.js';
 import { createControlServer } from './control-server.js';
+import { closeInherited } from './descriptors.js';
 import { createLinkServer } from './link-server.js';
 import { parseOptions, type RunnerOptions } from './options.js';
 import { packageVersion } from './package-root.js';
@@ -44,7 +45,7 @@ async function main(options: RunnerOptions): Promise<void> {
   const registry = createRegistry(options, epoch);
   const link = createLinkServer(registry, log);
   const control = createControlServer(registry, { epoch, version: packageVersion() }, log, async () => {
-    await registry.close('runner_shutdown');
+    await registry.close('shutdown');
     void leave(running);
   });
   const running: Running = { registry, control, link, files: [file('bytes.sock'), file('runner.pid')] };
@@ -98,7 +99,7 @@ function handleSignals(running: Running): void {
   process.once('SIGTERM', () => {
     process.on('SIGTERM', ignore);
     log.info('shutting down');
-    void running.registry.close('runner_shutdown').then(() => leave(running));
+    void running.registry.close('shutdown').then(() => leave(running));
   });
 }
 
@@ -134,6 +135,7 @@ process.on('uncaughtException', (error) => {
 });
 
 try {
+  closeInherited();
   await main(parseOptions(process.argv.slice(2)));
 } catch (error) {
   log.fatal({ err: error }, 'the runner could not start');

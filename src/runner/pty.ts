@@ -3,7 +3,7 @@ import { constants } from 'node:os';
 import { ReadStream } from 'node:tty';
 import { errnoOf } from './errno.js';
 import { InputQueue } from './input-queue.js';
-import { type ForkOptions, forkPty, resizePty } from './native-pty.js';
+import { type ForkOptions, forgetPty, forkPty, resizePty } from './native-pty.js';
 import { readProcess } from './processes.js';
 
 export interface ExitStatus {
@@ -131,8 +131,7 @@ export class Pty {
   /** The start failed half-way: closing the terminal hangs up on the process. */
   #abandon(): void {
     this.#finished = true;
-    this.#closeSlave();
-    this.#stream.destroy();
+    this.#close();
   }
 
   readonly #onHangUp = (): void => {
@@ -153,9 +152,8 @@ export class Pty {
     this.#finished = true;
     clearTimeout(this.#grace);
     this.#drain();
-    this.#closeSlave();
     this.#input.close();
-    this.#stream.destroy();
+    this.#close();
     this.handlers.onExit(this.#status ?? { exitCode: null, signal: null });
   };
 
@@ -172,6 +170,12 @@ export class Pty {
         return;
       }
     }
+  }
+
+  #close(): void {
+    this.#closeSlave();
+    this.#stream.destroy();
+    forgetPty(this.#fd);
   }
 
   #closeSlave(): void {

@@ -6,8 +6,7 @@ import { sessionEnvironment } from './environment.js';
 import { checkSize, Session } from './session.js';
 
 /** Retained output of ended sessions, all together, and their number; the ones that ended first go first. */
-const MAX_RETAINED_BYTES = 512 * 1024 * 1024;
-const MAX_RETAINED_SESSIONS = 1000;
+export const RETAINED = { bytes: 512 * 1024 * 1024, sessions: 1000 } as const;
 const LONGEST_SWEEP_MS = 60_000;
 
 export interface RegistryOptions {
@@ -18,7 +17,9 @@ export interface RegistryOptions {
   /** The runner's own environment, of which a session inherits an allowed part. */
   readonly baseEnvironment: Readonly<Record<string, string | undefined>>;
   readonly onSurvivors: (session: Session, count: number) => void;
-  readonly clock?: Clock;
+  readonly clock?: Pick<Clock, 'now'>;
+  /** Instead of {@link RETAINED}. */
+  readonly retained?: { readonly bytes: number; readonly sessions: number };
 }
 
 export interface StartOptions {
@@ -44,7 +45,7 @@ export class Registry {
   readonly #listeners = new Set<(session: Session) => void>();
   /** Sessions some of whose processes are not gone yet. */
   readonly #unsettled = new Set<Promise<void>>();
-  readonly #clock: Clock;
+  readonly #clock: Pick<Clock, 'now'>;
   readonly #sweeper: NodeJS.Timeout;
   #closing = false;
 
@@ -108,10 +109,11 @@ export class Registry {
 
   /** Forgets ended sessions that are too old, too many or too large. */
   sweep(): void {
+    const limit = this.options.retained ?? RETAINED;
     const oldest = this.#clock.now() - this.options.retentionMs;
     let bytes = [...this.#ended.values()].reduce((sum, session) => sum + session.ring.allocated, 0);
     for (const [id, session] of this.#ended) {
-      const fits = bytes <= MAX_RETAINED_BYTES && this.#ended.size <= MAX_RETAINED_SESSIONS;
+      const fits = bytes <= limit.bytes && this.#ended.size <= limit.sessions;
       if (fits && (session.endedAt ?? 0) > oldest) return;
       this.#ended.delete(id);
       bytes -= session.ring.allocated;

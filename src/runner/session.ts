@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net';
-import { DomainError, type ErrorCode } from '../kernel/errors.js';
+import { DomainError } from '../kernel/errors.js';
 import type { AttachMode, LinkAttach, ProcessExited } from '../kernel/link.js';
-import { Attachment, type AttachmentHost } from './attachment.js';
+import { Attachment, type AttachmentHost, MAX_ATTACHMENTS } from './attachment.js';
 import { FlowControl } from './flow.js';
 import type { ForkOptions } from './native-pty.js';
 import { killTree, signalForeground, type TreeRoot } from './process-tree.js';
@@ -10,7 +10,6 @@ import { Resizer } from './resizer.js';
 import { Ring } from './ring.js';
 import { Writers } from './writers.js';
 
-export const MAX_ATTACHMENTS = 256;
 /** The program waits so long for its first client before its first output may roll out of the ring. */
 const FIRST_CLIENT_MS = 2000;
 /** The program waits so long at most for a client that is being given a full ring. */
@@ -289,8 +288,7 @@ export class Session implements AttachmentHost {
 let nextAttachment = 0;
 
 function ended(): DomainError {
-  const code: ErrorCode = 'SESSION_ENDED';
-  return new DomainError(code, 'The session has ended.');
+  return new DomainError('SESSION_ENDED', 'The session has ended.');
 }
 
 /** @throws DomainError INVALID_ARGUMENT unless it is a size a terminal can have */

@@ -113,9 +113,13 @@ export class GatehouseWsAdapter implements WebSocketAdapter<WebSocketServer, Web
   }
 
   close(server: WebSocketServer): void {
-    clearInterval(this.#heartbeat);
     for (const client of server.clients) client.terminate();
     server.close();
+  }
+
+  /** Nest calls it last; everything was closed by {@link close}. */
+  dispose(): void {
+    clearInterval(this.#heartbeat);
   }
 
   /** Before a stop: no new connections; clients are told to come back, then closed with 1001. */

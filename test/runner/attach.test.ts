@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
+import { MAX_ATTACHMENTS } from '../../src/runner/attachment.js';
 import type { LinkClient } from './link-client.js';
 import { RunnerProcess } from './runner-process.js';
 import { until } from './until.js';
@@ -179,6 +180,19 @@ describe('attaching', () => {
       await link.end();
     }
     await runner.kill(id);
+  });
+
+  it('is possible for many at once, but not for any number', async () => {
+    const id = await startEcho();
+    const links = await Promise.all(Array.from({ length: MAX_ATTACHMENTS }, () => runner.link()));
+    await Promise.all(links.map((link) => link.attach(id)));
+    const tooMany = await runner.link();
+    tooMany.send({ type: 'attach', session: id, channel: 0, may_control: true });
+    expect(await tooMany.message('refused')).toMatchObject({ code: 'ATTACHMENT_LIMIT' });
+    links[0]?.type('all see it');
+    await Promise.all(links.map((link) => link.shows('all see it')));
+    await runner.kill(id);
+    await Promise.all(links.map((link) => link.message('process_exited')));
   });
 
   it('stamps the channel asked for into the frames', async () => {

@@ -76,7 +76,7 @@ describe('the runner', () => {
     if (how === 'SIGTERM') runner.child.kill('SIGTERM');
     else await runner.shutdown();
     expect(await runner.exited).toBe(0);
-    expect(await link.message('process_exited')).toMatchObject({ reason: 'runner_shutdown' });
+    expect(await link.message('process_exited')).toMatchObject({ reason: 'shutdown' });
     expect(existsSync(`/proc/${String(pid)}`)).toBe(false);
     for (const name of ['control.sock', 'bytes.sock', 'runner.pid']) {
       expect(existsSync(join(runner.directory, name))).toBe(false);

@@ -65,9 +65,10 @@ describe('output', () => {
   });
 
   it('goes on after a reconnect at the very byte', async () => {
-    const { id } = await runner.startSession(raw('read go; seq 1 200000; sleep 30'));
+    const { id } = await runner.startSession(raw('echo ready; read go; seq 1 200000; sleep 30'));
     const first = await runner.link();
     const { epoch } = await first.attach(id, { writer_id: 'w' });
+    await first.shows('ready');
     first.type('\n');
     await first.shows('\n1000\n');
     first.close();
@@ -75,7 +76,7 @@ describe('output', () => {
     await second.attach(id, { from: first.next ?? 0, epoch });
     await second.shows('200000\n');
     const all = Array.from({ length: 200_000 }, (_, index) => `${String(index + 1)}\n`).join('');
-    expect(first.text + second.text === all).toBe(true);
+    expect(first.text + second.text === `ready\n${all}`).toBe(true);
     await runner.kill(id);
   });
 

@@ -166,17 +166,19 @@ describe('what a session sees', () => {
   });
 
   it('is no descriptor but its own terminal: not the runner’s sockets, not other sessions’ terminals', async () => {
-    const others = await Promise.all(Array.from({ length: 5 }, () => runner.startSession(['sleep', '60'])));
-    const link = await runner.link();
-    await link.attach(others[0]?.id ?? '');
-    const { id } = await runner.startSession(['ls', '-l', '/proc/self/fd']);
-    await runner.ended(id);
-    const lines = (await runner.text(id)).match(/\d+ -> .*(?=\r)/g) ?? [];
-    const terminal = lines[0]?.split(' ')[2] ?? '';
-    expect(terminal).toMatch(/^\/dev\/pts\/\d+$/);
-    const own = [0, 1, 2].map((fd) => `${String(fd)} -> ${terminal}`);
-    expect(lines).toEqual([...own, expect.stringMatching(/^3 -> \/proc\/\d+\/fd$/)]); // 3: the listing itself
-    await Promise.all(others.map((other) => runner.kill(other.id)));
+    const others = await Promise.all(Array.from({ length: 24 }, () => runner.startSession(['sleep', '60'])));
+    const links = await Promise.all(others.map(() => runner.link()));
+    await Promise.all(links.map((link, index) => link.attach(others[index]?.id ?? '')));
+    // Free descriptors below the terminals of sessions that live: the library alone stops looking at the first.
+    await Promise.all(others.slice(0, 12).map(({ id }) => runner.kill(id)));
+    const own = [0, 1, 2].map((fd) => `${String(fd)} -> /dev/pts/`);
+    for (let round = 0; round < 3; round++) {
+      const { id } = await runner.startSession(['ls', '-l', '/proc/self/fd']);
+      await runner.ended(id);
+      const lines = [...(await runner.text(id)).matchAll(/(\d+ -> .*?)(\d+(\/fd)?)?\r/g)].map(([, line]) => line);
+      expect(lines).toEqual([...own, '3 -> /proc/']); // 3: the listing itself
+    }
+    await Promise.all(others.slice(12).map(({ id }) => runner.kill(id)));
   });
 
   it('is the usual umask and the directory asked for', async () => {

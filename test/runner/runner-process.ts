@@ -48,7 +48,9 @@ export class RunnerProcess {
     if (!existsSync(MAIN)) throw new Error('dist is missing: run `npm run build` first');
     const rest = { ...env };
     delete rest['NODE_OPTIONS']; // Jest's, not the runner's
-    const child = spawn(process.execPath, [MAIN, '--dir', directory, ...flags], { env: rest });
+    // With a descriptor that it did not ask for, as a careless parent leaves one: no session may see that.
+    const careless = ['-c', 'exec 60</dev/null; exec "$@"', 'bash'];
+    const child = spawn('bash', [...careless, process.execPath, MAIN, '--dir', directory, ...flags], { env: rest });
     return new RunnerProcess(directory, child);
   }
 

@@ -1,14 +1,17 @@
 import { readFileSync } from 'node:fs';
 import { setTimeout } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import type { LinkClient } from './link-client.js';
 import { RunnerProcess } from './runner-process.js';
 import { until } from './until.js';
 
 const MIB = 1024 * 1024;
 
 let runner: RunnerProcess;
+let silent: LinkClient;
 beforeAll(async () => {
   runner = await RunnerProcess.start();
+  silent = await runner.link();
 });
 afterAll(() => runner.stop());
 
@@ -125,5 +128,12 @@ describe('a flood', () => {
     times.sort((a, b) => a - b);
     expect(times[50]).toBeLessThan(100);
     await Promise.all([runner.kill(flood.id), runner.kill(id)]);
+  });
+});
+
+describe('a connection that says nothing', () => {
+  it('is closed after a while', async () => {
+    await silent.end();
+    expect(silent.messages).toEqual([]);
   });
 });
