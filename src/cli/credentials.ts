@@ -1,0 +1,81 @@
+import { chmodSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { Failure } from './failure.js';
+
+const DEFAULT_URL = 'http://127.0.0.1:8080';
+
+/** Where the server is, and the key or token for it. */
+export interface Credentials {
+  readonly url: string;
+  readonly token: string;
+}
+
+/** The file that `gatehouse login` writes. */
+export function credentialsFile(): string {
+  return join(process.env['XDG_CONFIG_HOME'] ?? join(homedir(), '.config'), 'gatehouse', 'credentials.json');
+}
+
+/**
+ * GATEHOUSE_TOKEN (and GATEHOUSE_URL), else what `gatehouse login` stored.
+ * @throws Failure when there are none, or when others could read the file
+ */
+export function loadCredentials(): Credentials {
+  const url = process.env['GATEHOUSE_URL'];
+  const token = process.env['GATEHOUSE_TOKEN'];
+  if (token !== undefined && token !== '') return { url: serverUrl(url ?? DEFAULT_URL), token };
+  const stored = readStored();
+  if (stored === null) throw new Failure('no credential: set GATEHOUSE_TOKEN, or run `gatehouse login`');
+  // A stored token belongs to its server: another address does not get it.
+  if (url !== undefined && serverUrl(url) !== stored.url) {
+    throw new Failure(`the stored credential is for ${stored.url}; set GATEHOUSE_TOKEN for ${url}`);
+  }
+  return stored;
+}
+
+export function storeCredentials(credentials: Credentials): string {
+  const file = credentialsFile();
+  mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
+  writeFileSync(file, `${JSON.stringify(credentials)}\n`, { mode: 0o600 });
+  chmodSync(file, 0o600);
+  return file;
+}
+
+export function removeCredentials(): void {
+  rmSync(credentialsFile(), { force: true });
+}
+
+/** The address without path or slash. @throws Failure when it is none */
+export function serverUrl(text: string): string {
+  const url = URL.parse(text);
+  if (url === null || (url.protocol !== 'http:' && url.protocol !== 'https:')) {
+    throw new Failure(`not an http:// or https:// address: ${text}`);
+  }
+  return url.origin;
+}
+
+function readStored(): Credentials | null {
+  const file = credentialsFile();
+  let text: string;
+  try {
+    if ((statSync(file).mode & 0o077) !== 0) {
+      throw new Failure(`${file} can be read by others; run \`chmod 600 ${file}\``);
+    }
+    text = readFileSync(file, 'utf8');
+  } catch (error) {
+    if (error instanceof Failure) throw error;
+    return null;
+  }
+  const stored = parse(text);
+  if (stored === null) throw new Failure(`${file} is damaged; run \`gatehouse login\` again`);
+  return stored;
+}
+
+function parse(text: string): Credentials | null {
+  try {
+    const { url, token } = JSON.parse(text) as Record<string, unknown>;
+    return typeof url === 'string' && typeof token === 'string' ? { url, token } : null;
+  } catch {
+    return null;
+  }
+}
