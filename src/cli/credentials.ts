@@ -13,7 +13,7 @@ export interface Credentials {
 
 /** The file that `gatehouse login` writes. */
 export function credentialsFile(): string {
-  return join(process.env['XDG_CONFIG_HOME'] ?? join(homedir(), '.config'), 'gatehouse', 'credentials.json');
+  return join(variable('XDG_CONFIG_HOME') ?? join(homedir(), '.config'), 'gatehouse', 'credentials.json');
 }
 
 /**
@@ -21,9 +21,9 @@ export function credentialsFile(): string {
  * @throws Failure when there are none, or when others could read the file
  */
 export function loadCredentials(): Credentials {
-  const url = process.env['GATEHOUSE_URL'];
-  const token = process.env['GATEHOUSE_TOKEN'];
-  if (token !== undefined && token !== '') return { url: serverUrl(url ?? DEFAULT_URL), token };
+  const url = variable('GATEHOUSE_URL');
+  const token = variable('GATEHOUSE_TOKEN');
+  if (token !== undefined) return { url: serverUrl(url ?? DEFAULT_URL), token };
   const stored = readStored();
   if (stored === null) throw new Failure('no credential: set GATEHOUSE_TOKEN, or run `gatehouse login`');
   // A stored token belongs to its server: another address does not get it.
@@ -31,6 +31,11 @@ export function loadCredentials(): Credentials {
     throw new Failure(`the stored credential is for ${stored.url}; set GATEHOUSE_TOKEN for ${url}`);
   }
   return stored;
+}
+
+/** An empty variable counts as not set, as a shell user expects. */
+function variable(name: string): string | undefined {
+  return process.env[name] === '' ? undefined : process.env[name];
 }
 
 export function storeCredentials(credentials: Credentials): string {

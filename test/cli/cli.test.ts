@@ -1,5 +1,5 @@
-import { type ChildProcess, execFile, spawn } from 'node:child_process';
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { type ChildProcess, execFile } from 'node:child_process';
+import { chmodSync, mkdtempSync, rmSync, statSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -131,7 +131,7 @@ describe('npx gatehouse', () => {
 
   it('a program’s name cannot drive the terminal that lists it', async () => {
     await startSession(gateway, alice, { command: ['/bin/sh', '-c', 'sleep 5 # \u001b]0;owned\u0007'] });
-    expect((await gatehouse(['list'])).stdout).not.toMatch(/[\u001b\u0007]/);
+    expect((await gatehouse(['list'])).stdout).toContain('/bin/sh -c sleep 5 # \ufffd]0;owned\ufffd\n');
   });
 
   it.each([
@@ -178,13 +178,7 @@ describe('npx gatehouse', () => {
     expect(login.stdout + login.stderr).not.toContain(alice);
     const file = join(home, '.config', 'gatehouse', 'credentials.json');
     expect(statSync(file).mode & 0o777).toBe(0o600);
-    const { GATEHOUSE_URL: _url, GATEHOUSE_TOKEN: _token, ...bare } = environment();
-    const listed = await new Promise<string>((done) =>
-      execFile(process.execPath, [BIN, 'list'], { env: bare }, (_error, stdout, stderr) => {
-        done(stdout + stderr);
-      }),
-    );
-    expect(listed).toMatch(/^ID|^no sessions/);
+    expect((await gatehouse(['list'], without)).stdout).toMatch(/^ID|^no sessions/);
     expect((await gatehouse(['list'], { GATEHOUSE_TOKEN: '', GATEHOUSE_URL: 'http://127.0.0.1:9' })).stderr).toMatch(
       /stored credential is for/,
     );
@@ -194,17 +188,5 @@ describe('npx gatehouse', () => {
     );
     await gatehouse(['logout']);
     expect(() => statSync(file)).toThrow();
-  });
-
-  it('says which Node it needs, and uses the one beside it', async () => {
-    const folder = mkdtempSync(join(tmpdir(), 'gatehouse-old-'));
-    mkdirSync(join(folder, 'bin'));
-    writeFileSync(join(folder, 'bin', 'gatehouse.js'), 'x');
-    const child = spawn('/bin/sh', ['-c', `exec "${process.execPath}" "${BIN}" version`], { env: environment() });
-    let said = '';
-    child.stdout.on('data', (chunk: Buffer) => (said += chunk.toString()));
-    await new Promise((done) => child.once('exit', done));
-    expect(said).toMatch(/^\d+\.\d+\.\d+\n$/);
-    rmSync(folder, { recursive: true });
   });
 });
