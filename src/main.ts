@@ -1,6 +1,6 @@
 import 'reflect-metadata';
 import { ConfigurationError } from './config/load.js';
-import { type Gatehouse, startGatehouse } from './gatehouse.js';
+import { startGatehouse } from './gatehouse.js';
 
 /** sysexits.h EX_CONFIG: the configuration is wrong. */
 const EXIT_CONFIG = 78;
@@ -12,37 +12,36 @@ function fail(error: unknown): never {
   process.exit(error instanceof ConfigurationError ? EXIT_CONFIG : 1);
 }
 
-let stopping = false;
-
-function stopOn(signal: NodeJS.Signals, running: Gatehouse): void {
-  process.on(signal, () => {
-    // A terminal sends Ctrl-C to npm too, which passes it on: one stop is enough.
-    if (stopping) return;
-    stopping = true;
-    running.stop().then(() => process.exit(0), fail);
-  });
-}
-
 /** How long a start that was interrupted may go on before it is cut off. */
 const INTERRUPTED_START_MS = 10_000;
 
-// A signal during the start waits until there is something to stop, for a bounded time.
-const early: NodeJS.Signals[] = [];
-const remember = (signal: NodeJS.Signals): void => {
-  early.push(signal);
+/**
+ * Resolves at the first Ctrl-C or SIGTERM. One listener from first to last: a signal that arrives while one listener is
+ * replaced by another is lost. Later ones change nothing: a terminal sends Ctrl-C to npm too, which passes it on.
+ */
+const interrupted = new Promise<void>((resolve) => {
+  process.on('SIGINT', () => {
+    resolve();
+  });
+  process.on('SIGTERM', () => {
+    resolve();
+  });
+});
+
+/** A start that was interrupted goes on until there is something to stop, for a bounded time. */
+let started = false;
+void interrupted.then(() => {
   setTimeout(() => {
-    fail(new Error('The start was interrupted.'));
+    if (!started) fail(new Error('The start was interrupted.'));
   }, INTERRUPTED_START_MS).unref();
-};
-process.on('SIGINT', remember).on('SIGTERM', remember);
+});
 
 try {
-  const running = await startGatehouse();
-  process.off('SIGINT', remember).off('SIGTERM', remember);
-  stopOn('SIGINT', running);
-  stopOn('SIGTERM', running);
-  const [interrupted] = early;
-  if (interrupted !== undefined) process.kill(process.pid, interrupted);
+  const gatehouse = await startGatehouse();
+  started = true;
+  await interrupted;
+  await gatehouse.stop();
+  process.exit(0);
 } catch (error) {
   fail(error);
 }

@@ -1,9 +1,9 @@
 import type { LoggerService } from '@nestjs/common';
 import type { Params } from 'nestjs-pino';
 import pino, { type DestinationStream, type Logger } from 'pino';
-import pretty from 'pino-pretty';
 import type { Config } from '../config/load.js';
 import { mask } from '../kernel/mask.js';
+import { readableLog } from './readable-log.js';
 
 /**
  * The one logger: JSON for machines, readable in a terminal, every line masked as a whole just before it is written, so
@@ -11,9 +11,7 @@ import { mask } from '../kernel/mask.js';
  */
 export function createLogger(config: Config): Logger {
   const readable = config.LOG_FORMAT === 'pretty' || (config.LOG_FORMAT === 'auto' && process.stdout.isTTY);
-  const target: DestinationStream = readable
-    ? pretty({ colorize: process.stdout.isTTY, ignore: 'pid,hostname', singleLine: true, sync: true })
-    : process.stdout;
+  const target: DestinationStream = readable ? readableLog() : process.stdout;
   const masked: DestinationStream = {
     write: (line) => {
       target.write(maskLine(line));

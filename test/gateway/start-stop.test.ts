@@ -86,6 +86,21 @@ describe('starting and stopping, with everything embedded', () => {
     await until('PostgreSQL ended', () => !lives(postmaster));
   });
 
+  it.each(['server.started', 'Gatehouse is ready'])('Ctrl-C just as it says “%s” is not lost', async (words) => {
+    const prepared = await TestGateway.prepare();
+    for (let round = 0; round < 2; round += 1) {
+      const from = prepared.stdout.length;
+      const child = prepared.spawn();
+      const ended = new Promise((resolve) => child.once('exit', resolve));
+      child.stdout?.on('data', () => {
+        if (prepared.stdout.includes(words, from)) child.kill('SIGINT');
+      });
+      expect(await ended).toBe(0);
+      expect(prepared.runnerPids()).toEqual([]);
+    }
+    await prepared.remove();
+  });
+
   it('secrets and sockets are closed to other users', async () => {
     gateway = await TestGateway.start({ AUTH_SECRET: '' }, { embedded: true });
     const modes = [
