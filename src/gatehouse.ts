@@ -10,7 +10,7 @@ import { Database } from './database/database.js';
 import { GatewayModule } from './gateway.module.js';
 import { AuditTrail } from './kernel/audit.js';
 import { Authenticator } from './kernel/authenticator.js';
-import { VERSION } from './kernel/version.js';
+import { VERSION } from './kernel/package.js';
 import { GrpcAttachments } from './pty/grpc-attachments.js';
 import { RunnerClient } from './runner-link/runner-client.js';
 import { ensureRunner, runnerDirectory } from './runner-link/runner-process.js';

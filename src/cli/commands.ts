@@ -1,5 +1,5 @@
 import { parseArgs, type ParseArgsConfig } from 'node:util';
-import { VERSION } from '../kernel/version.js';
+import { VERSION } from '../kernel/package.js';
 import { Api, type Session } from './api.js';
 import { credentialsFile, loadCredentials, removeCredentials, serverUrl, storeCredentials } from './credentials.js';
 import { Failure, plain, UsageError } from './failure.js';

@@ -8,7 +8,7 @@ import { Authenticator } from '../kernel/authenticator.js';
 import { DomainError } from '../kernel/errors.js';
 import type { Principal } from '../kernel/principal.js';
 import type { CallerContext, RequestContext } from '../kernel/request-context.js';
-import { VERSION } from '../kernel/version.js';
+import { VERSION } from '../kernel/package.js';
 import { Caller } from '../transport/caller.js';
 import { ErrorFilter } from '../transport/error-filter.js';
 import { connectionOf, type GatewayPaths } from '../transport/ws-adapter.js';

@@ -19,7 +19,7 @@ import type { StartRequest } from '../generated/gatehouse/runner/v1/StartRequest
 import type { StartResponse__Output } from '../generated/gatehouse/runner/v1/StartResponse.js';
 import type { WatchResponse__Output } from '../generated/gatehouse/runner/v1/WatchResponse.js';
 import { DomainError, isErrorCode } from '../kernel/errors.js';
-import { PROTO_OPTIONS } from '../kernel/proto-directory.js';
+import { PROTO_OPTIONS } from '../kernel/package.js';
 
 const DEADLINE_MS = 10_000;
 /** A kill waits for 5 s of grace and the processes' end. */

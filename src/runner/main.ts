@@ -14,12 +14,12 @@ import { promisify } from 'node:util';
 import { type Server, ServerCredentials } from '@grpc/grpc-js';
 import { pino } from 'pino';
 import { randomToken } from '../kernel/ids.js';
+import { VERSION } from '../kernel/package.js';
 import { claimSocket } from './claim.js';
 import { createControlServer } from './control-server.js';
 import { closeInherited } from './descriptors.js';
 import { createLinkServer } from './link-server.js';
 import { parseOptions, type RunnerOptions } from './options.js';
-import { packageVersion } from './package-root.js';
 import { Registry } from './registry.js';
 
 /** How long clients have to read what was sent before the runner exits. */
@@ -44,7 +44,7 @@ async function main(options: RunnerOptions): Promise<void> {
   const epoch = randomToken(16);
   const registry = createRegistry(options, epoch);
   const link = createLinkServer(registry, log);
-  const control = createControlServer(registry, { epoch, version: packageVersion() }, log, async () => {
+  const control = createControlServer(registry, { epoch, version: VERSION }, log, async () => {
     await registry.close('shutdown');
     void leave(running);
   });

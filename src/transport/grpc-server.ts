@@ -4,7 +4,7 @@ import type { PackageDefinition } from '@grpc/proto-loader';
 import { ReflectionService } from '@grpc/reflection';
 import { ServerGrpc } from '@nestjs/microservices';
 import { HealthImplementation } from 'grpc-health-check';
-import { PROTO_OPTIONS } from '../kernel/proto-directory.js';
+import { PROTO_OPTIONS } from '../kernel/package.js';
 
 const MAX_MESSAGE = 4 * 1024 * 1024;
 const PACKAGE = 'gatehouse.pty.v1';
