@@ -57,4 +57,4 @@ try {
   process.exitCode = error.status;
 }
 // Input that nobody reads any more must not keep the process.
-process.stdin.unref();
+if ('unref' in process.stdin) process.stdin.unref();

@@ -58,6 +58,8 @@ export type LinkResponse =
   | LinkAttached
   | { readonly type: 'refused'; readonly code: ErrorCode; readonly message: string }
   | { readonly type: 'error'; readonly code: ErrorCode; readonly message: string }
+  /** Follows `attached` while the program runs. */
+  | { readonly type: 'process_started'; readonly pid: number }
   | { readonly type: 'mode_changed'; readonly mode: AttachMode; readonly reason: string }
   | { readonly type: 'detached'; readonly code: ErrorCode; readonly offset: number }
   | ProcessExited;

@@ -188,6 +188,8 @@ export class GrpcAttachment {
           this.#send({ detached: { code: message.code, offset: message.offset } });
         } else if (message.type === 'mode_changed') {
           this.#send({ mode_changed: { mode: modeToProto(message.mode), reason: message.reason } });
+        } else if (message.type === 'process_started') {
+          this.#send({ process_started: { pid: message.pid } });
         } else this.#send({ error: { code: message.code, message: message.message } });
       },
       onClose: () => {

@@ -95,6 +95,7 @@ export class Session implements AttachmentHost {
       if (request.cols !== undefined && request.rows !== undefined) this.resize(request.cols, request.rows);
     }
     this.#sendAttached(attachment);
+    if (!this.exit) attachment.send({ type: 'process_started', pid: this.pid });
     this.#catchUp(attachment);
     attachment.flush();
     return attachment;

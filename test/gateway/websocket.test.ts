@@ -24,6 +24,12 @@ describe('WebSocket', () => {
     ws.send({ type: 'input', data: 'early\n' });
     expect(await ws.next('authenticated')).toMatchObject({ user_id: 'alice' });
     expect(await ws.next('attached')).toMatchObject({ session: id, channel: 0, mode: 'controller', from: 0 });
+    const shown = await rest(gateway, alice, 'GET', `/api/v1/sessions/${id}`);
+    expect(await ws.next('process_started')).toEqual({
+      type: 'process_started',
+      channel: 0,
+      pid: shown.body['pid'],
+    });
     await ws.sees('early\r\nearly\r\n');
     ws.close();
   });
