@@ -18,6 +18,7 @@ async function createSessions(queryRunner: QueryRunner): Promise<void> {
   await queryRunner.query(`
       CREATE TABLE sessions (
         id             uuid PRIMARY KEY,
+        runner         uuid NOT NULL,
         tenant         text NOT NULL,
         name           text NOT NULL,
         owner_provider text NOT NULL,
@@ -39,6 +40,7 @@ async function createSessions(queryRunner: QueryRunner): Promise<void> {
   await queryRunner.query(
     `CREATE INDEX sessions_live ON sessions (tenant, owner_provider, owner_subject) WHERE ended_at IS NULL`,
   );
+  await queryRunner.query(`CREATE INDEX sessions_of_runner ON sessions (runner) WHERE ended_at IS NULL`);
   await queryRunner.query(`CREATE INDEX sessions_ended ON sessions (ended_at) WHERE ended_at IS NOT NULL`);
 }
 

@@ -7,13 +7,13 @@ import { DeclaredAccess } from './authorization/declared-access.js';
 import { type Config, ConfigurationError, loadConfig } from './config/load.js';
 import { prepareDataDirectory } from './config/data-directory.js';
 import { Database } from './database/database.js';
-import { GatewayModule } from './gateway.module.js';
+import { GatewayModule, type GatewayParts } from './gateway.module.js';
 import { AuditTrail } from './kernel/audit.js';
 import { Authenticator } from './kernel/authenticator.js';
 import { VERSION } from './kernel/package.js';
 import { GrpcAttachments } from './pty/grpc-attachments.js';
 import { RunnerClient } from './runner-link/runner-client.js';
-import { ensureRunner, runnerDirectory } from './runner-link/runner-process.js';
+import { endRunnerProcess, ensureRunner, runnerDirectory } from './runner-link/runner-process.js';
 import { grpcGate } from './transport/grpc-edge.js';
 import { GatehouseGrpcServer } from './transport/grpc-server.js';
 import { createLogger, nestLogger } from './transport/logging.js';
@@ -44,19 +44,23 @@ export async function startGatehouse(): Promise<Gatehouse> {
   const database = await Database.open(config, (message) => {
     logger.info(message);
   });
+  const runner = new RunnerClient(runnerDirectory(config));
+  let startedRunner = false;
   try {
-    const runner = new RunnerClient(runnerDirectory(config));
-    await ensureRunner(runner, config);
-    runner.close();
-    return await serve(config, logger, database);
+    startedRunner = await ensureRunner(runner, config);
+    return await serve(config, logger, database, runner);
   } catch (error) {
-    await database.close({ alone: database.startedEmbedded });
+    const alone = await database.leave();
+    if (alone && startedRunner) await endRunner(runner, logger);
+    await database.close({ alone: alone && database.startedEmbedded });
     throw error;
   }
 }
 
-async function serve(config: Config, logger: Logger, database: Database): Promise<Gatehouse> {
-  const app = await createApp(config, logger, database);
+async function serve(config: Config, logger: Logger, database: Database, runner: RunnerClient): Promise<Gatehouse> {
+  const { id: runnerId = '' } = await runner.info();
+  await database.announce(runnerId);
+  const app = await createApp({ config, dataSource: database.dataSource, runner, runnerId, logger });
   const websocket = new GatehouseWsAdapter(app, app.getHttpServer(), logger);
   app.useWebSocketAdapter(websocket);
   const authenticator = app.get(Authenticator);
@@ -82,14 +86,14 @@ async function serve(config: Config, logger: Logger, database: Database): Promis
   return { stop: () => stop({ app, websocket, grpc, config, database, logger }) };
 }
 
-async function createApp(config: Config, logger: Logger, database: Database): Promise<NestFastifyApplication> {
+async function createApp(parts: GatewayParts): Promise<NestFastifyApplication> {
   const adapter = new FastifyAdapter({ ...HTTP_LIMITS, clientErrorHandler: answerClientError });
-  const app = await NestFactory.create<NestFastifyApplication>(
-    GatewayModule.with(config, database.dataSource, logger),
-    adapter,
-    { bufferLogs: true, abortOnError: false, forceCloseConnections: true },
-  );
-  app.useLogger(nestLogger(logger));
+  const app = await NestFactory.create<NestFastifyApplication>(GatewayModule.with(parts), adapter, {
+    bufferLogs: true,
+    abortOnError: false,
+    forceCloseConnections: true,
+  });
+  app.useLogger(nestLogger(parts.logger));
   return app;
 }
 
@@ -125,7 +129,7 @@ async function stop(running: Running): Promise<void> {
 
 /** Ends the embedded runner; its sessions' ends reach the record before the gateway closes. */
 async function endRunner(runner: RunnerClient, logger: Logger): Promise<void> {
-  await runner.shutdown().catch((error: unknown) => {
+  await endRunnerProcess(runner).catch((error: unknown) => {
     logger.warn({ err: error }, 'the runner did not stop');
   });
 }

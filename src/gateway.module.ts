@@ -15,16 +15,26 @@ import type { Config } from './config/load.js';
 import { HouseModule } from './house.module.js';
 import { HealthModule } from './health/health.module.js';
 import { PtyModule } from './pty/pty.module.js';
+import type { RunnerClient } from './runner-link/runner-client.js';
 import { RunnerLinkModule } from './runner-link/runner-link.module.js';
 import { ErrorFilter } from './transport/error-filter.js';
 import { loggerParams } from './transport/logging.js';
 import { validationPipe } from './transport/validation.js';
 
+/** What a gateway is made of. */
+export interface GatewayParts {
+  readonly config: Config;
+  /** Connected and migrated. */
+  readonly dataSource: DataSource;
+  readonly runner: RunnerClient;
+  readonly runnerId: string;
+  readonly logger: Logger;
+}
+
 /** The gateway: the only place that binds global guards, pipes, interceptors and filters. */
 @Module({})
 export class GatewayModule {
-  /** @param dataSource connected and migrated */
-  static with(config: Config, dataSource: DataSource, logger: Logger): DynamicModule {
+  static with({ config, dataSource, runner, runnerId, logger }: GatewayParts): DynamicModule {
     return {
       module: GatewayModule,
       imports: [
@@ -36,7 +46,7 @@ export class GatewayModule {
         }),
         AuditModule,
         AuthorizationModule,
-        RunnerLinkModule,
+        RunnerLinkModule.with(runner, runnerId),
         ApiKeysModule,
         AuthModule,
         PtyModule,

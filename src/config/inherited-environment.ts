@@ -1,13 +1,12 @@
 import { delimiter } from 'node:path';
-
-/** What the runner, and through it every session, gets of the gateway's environment. Nothing else. */
-const INHERITED = /^(PATH|HOME|SHELL|LANG|LC_[A-Z]+|TZ|USER|LOGNAME|COLORTERM)$/;
+import { isInheritedEnvironmentName } from '../kernel/environment.js';
 
 /** The part of this process's environment that may be passed on: no secret of the server is among it. */
 export function inheritedEnvironment(environment: NodeJS.ProcessEnv = process.env): Record<string, string> {
   const passed: Record<string, string> = {};
   for (const [name, value] of Object.entries(environment)) {
-    if (value !== undefined && INHERITED.test(name)) passed[name] = name === 'PATH' ? withoutNpm(value) : value;
+    if (value === undefined || !isInheritedEnvironmentName(name)) continue;
+    passed[name] = name === 'PATH' ? withoutNpm(value) : value;
   }
   return passed;
 }

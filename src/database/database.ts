@@ -1,4 +1,4 @@
-import { Client } from 'pg';
+import { Client, type ClientConfig } from 'pg';
 import type { DataSource } from 'typeorm';
 import type { Config } from '../config/load.js';
 import { createDataSource, sslOptions } from './data-source.js';
@@ -8,14 +8,16 @@ import { connectAndMigrate } from './migrate.js';
 
 /** PostgreSQL for this gateway: the one of DATABASE_URL, or an embedded one in DATA_DIR. */
 export class Database {
+  #presence: GatewayPresence | null = null;
+
   private constructor(
     readonly dataSource: DataSource,
     private readonly embedded: EmbeddedPostgres | null,
-    private readonly presence: GatewayPresence,
+    private readonly connection: ClientConfig,
   ) {}
 
   /**
-   * Connects, migrates, and announces this gateway to the others on the same database.
+   * Connects and migrates.
    * @throws Error with a sentence for the operator when the database cannot be had
    */
   static async open(config: Config, log: (message: string) => void): Promise<Database> {
@@ -23,23 +25,26 @@ export class Database {
       config.DATABASE_URL === undefined ? await EmbeddedPostgres.open({ dataDir: config.dataDir, log }) : null;
     const url = config.DATABASE_URL ?? embedded?.url ?? '';
     const ssl = sslOptions(config);
-    const client = new Client({
+    const connection: ClientConfig = {
       connectionString: url,
       connectionTimeoutMillis: 10_000,
-      application_name: 'gatehouse-presence',
+      application_name: 'gatehouse',
       ...(ssl === undefined ? {} : { ssl }),
-    });
+    };
+    const client = new Client(connection);
+    client.on('error', () => undefined);
     try {
       await client.connect();
       const dataSource = createDataSource(url, config);
       await connectAndMigrate(dataSource, client);
-      return new Database(dataSource, embedded, await GatewayPresence.announce(client));
+      return new Database(dataSource, embedded, connection);
     } catch (error) {
-      await client.end().catch(() => undefined);
       if (embedded?.owned) await embedded.stop();
       throw new Error(`The database cannot be used: ${error instanceof Error ? error.message : String(error)}`, {
         cause: error,
       });
+    } finally {
+      await client.end().catch(() => undefined);
     }
   }
 
@@ -53,15 +58,20 @@ export class Database {
     return this.embedded?.directory ?? null;
   }
 
-  /** Ends the announcement; true when no other gateway uses this database. */
-  leave(): Promise<boolean> {
-    return this.presence.leave();
+  /** Tells the other gateways on this database that this one steers the runner. */
+  async announce(runnerId: string): Promise<void> {
+    this.#presence = await GatewayPresence.announce(this.connection, runnerId);
+  }
+
+  /** Ends the announcement; true when no other gateway steers the runner, and none begins to until {@link close}. */
+  async leave(): Promise<boolean> {
+    return this.#presence === null || (await this.#presence.leave());
   }
 
   /** Closes connections; stops the embedded PostgreSQL when nobody else needs it. */
   async close({ alone }: { alone: boolean }): Promise<void> {
-    await this.presence.leave();
     if (this.dataSource.isInitialized) await this.dataSource.destroy();
     if (alone) await this.embedded?.stop();
+    await this.#presence?.close();
   }
 }

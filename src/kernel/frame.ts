@@ -13,7 +13,7 @@ export const MAX_FRAME_HEADER_BYTES = 10;
 /** Room to leave in front of a payload for {@link writeDataHeader}. */
 export const DATA_HEADROOM = MAX_FRAME_HEADER_BYTES + DATA_HEADER_BYTES;
 
-export const FrameType = { output: 1, input: 2, snapshot: 3 } as const;
+export const FrameType = { output: 1, input: 2 } as const;
 
 const FIN_TEXT = 0x81;
 const FIN_BINARY = 0x82;
@@ -102,6 +102,9 @@ export interface Frame {
   /** Length of the whole frame, header included. */
   readonly length: number;
 }
+
+/** Bytes of terminal output in a data frame. */
+export const outputLength = (frame: Frame): number => frame.length - frame.headerBytes - DATA_HEADER_BYTES;
 
 /** The payload of a frame as one buffer; copies only when the frame arrived in several chunks. */
 export function payloadOf(frame: Frame): Buffer {

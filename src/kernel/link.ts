@@ -6,6 +6,13 @@ import type { ErrorCode } from './errors.js';
 
 export type AttachMode = 'controller' | 'viewer';
 
+/** Names of the runner's two sockets in its folder: control by gRPC, and this link. */
+export const CONTROL_SOCKET = 'control.sock';
+export const BYTES_SOCKET = 'bytes.sock';
+
+/** Flag of an input frame whose offset says nothing: its bytes follow on what came before. */
+export const UNSEQUENCED = 1;
+
 /** Longest frame on the link, payload bytes. */
 export const MAX_LINK_FRAME = 1024 * 1024 + 64;
 
@@ -26,7 +33,7 @@ export interface LinkAttach {
   readonly writer_id?: string | undefined;
 }
 
-/** Gateway to runner. Input travels as data frames of type `input`, offset = input position. */
+/** Gateway to runner. Input travels as data frames of type `input`, offset = input position or {@link UNSEQUENCED}. */
 export type LinkRequest =
   | LinkAttach
   | { readonly type: 'resize'; readonly cols: number; readonly rows: number }
@@ -53,11 +60,22 @@ export interface ProcessExited {
   readonly reason: string;
 }
 
+/** One frame was refused; the attachment goes on. */
+export interface LinkError {
+  readonly type: 'error';
+  readonly code: ErrorCode;
+  readonly message: string;
+  /** When input was refused: the position from which a named writer is to send again. */
+  readonly input_next?: number;
+}
+
 /** Runner to gateway. Output travels as data frames of type `output`. */
 export type LinkResponse =
   | LinkAttached
   | { readonly type: 'refused'; readonly code: ErrorCode; readonly message: string }
-  | { readonly type: 'error'; readonly code: ErrorCode; readonly message: string }
+  | LinkError
+  /** Everything a named writer sent before this position has been applied. Coalesced. */
+  | { readonly type: 'input_ack'; readonly input_next: number }
   /** Follows `attached` while the program runs. */
   | { readonly type: 'process_started'; readonly pid: number }
   | { readonly type: 'mode_changed'; readonly mode: AttachMode; readonly reason: string }

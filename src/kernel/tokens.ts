@@ -1,2 +1,4 @@
-/** Injection tokens of kernel interfaces, which have no class of their own. */
+/** Injection tokens of what has no class of its own. */
 export const CLOCK = Symbol('CLOCK');
+/** The id of the runner that this gateway steers. */
+export const RUNNER_ID = Symbol('RUNNER_ID');

@@ -1,4 +1,4 @@
-import { DATA_HEADER_BYTES, type Frame, payloadOf, readDataHeader } from '../kernel/frame.js';
+import { type Frame, outputLength, payloadOf, readDataHeader, DATA_HEADER_BYTES } from '../kernel/frame.js';
 import { DomainError } from '../kernel/errors.js';
 import type { LinkListener } from '../runner-link/byte-link.js';
 import type { WsConnection } from '../transport/ws-connection.js';
@@ -23,13 +23,16 @@ export function deliverTo(
   const tell = (piece: ReturnType<Utf8Splitter['push']>): void => {
     if (piece !== null) connection.send({ type: 'output', channel, ...piece });
   };
-  // Until the runner says why, an ended link means that the runner is gone.
-  let end: readonly [number, string] = [1013, 'RUNNER_UNAVAILABLE'];
+  let next = attachment.attached.from;
+  let end: readonly [number, string] | null = null;
   const listener: LinkListener = {
     onData: (frame) => {
+      next = offsetOf(frame) + outputLength(frame);
       if (text === null) connection.sendFrame(frame.parts);
       else tell(text.push(outputOf(frame)));
-      if (connection.wire.writableLength > MAX_BUFFERED) throttle(connection, attachment);
+      if (connection.wire.writableLength > MAX_BUFFERED) {
+        attachment.holdUntil((resume) => connection.wire.once('drain', resume));
+      }
     },
     onControl: (message) => {
       if (message.type === 'error') {
@@ -45,18 +48,16 @@ export function deliverTo(
       connection.send({ ...message, channel });
     },
     onClose: () => {
-      onEnd(...end);
+      if (end !== null) {
+        onEnd(...end);
+        return;
+      }
+      // The runner said no last word: it is gone. A client of several sessions must hear which one is meant.
+      connection.send({ type: 'detached', channel, code: 'RUNNER_UNAVAILABLE', offset: next });
+      onEnd(new DomainError('RUNNER_UNAVAILABLE', '').answer.close, 'RUNNER_UNAVAILABLE');
     },
   };
   attachment.start(listener);
-}
-
-/** Stops delivery until the client has taken what waits for it. */
-function throttle(connection: WsConnection, attachment: Attachment): void {
-  attachment.pause();
-  connection.wire.once('drain', () => {
-    attachment.resume();
-  });
 }
 
 /** The terminal bytes of an output frame. */

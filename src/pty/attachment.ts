@@ -2,7 +2,7 @@ import type { AuthorizationService } from '../authorization/authorization.servic
 import type { Permission } from '../authorization/permissions.js';
 import type { Resource } from '../authorization/policy.js';
 import { DomainError } from '../kernel/errors.js';
-import { DATA_HEADER_BYTES, type Frame } from '../kernel/frame.js';
+import { outputLength } from '../kernel/frame.js';
 import type { AttachMode, LinkAttached } from '../kernel/link.js';
 import type { CallerContext } from '../kernel/request-context.js';
 import type { ByteLink, LinkListener } from '../runner-link/byte-link.js';
@@ -20,12 +20,13 @@ export interface AttachmentTotals {
  * metered. Knows no transport; the edges turn frames into messages.
  */
 export class Attachment {
-  /** Position of the next input byte for clients that do not count themselves. */
-  #inputNext: number;
   #mode: AttachMode;
+  /** Viewers are refused here; whoever asked for control is decided on by the runner, which knows the order. */
+  #mayType: boolean;
   #bytesOut = 0;
   #bytesIn = 0;
   #ended = false;
+  #held = false;
   readonly #startedAt = performance.now();
 
   constructor(
@@ -36,19 +37,22 @@ export class Attachment {
     private readonly authorization: AuthorizationService,
     private readonly onEnd: (totals: AttachmentTotals) => void,
   ) {
-    this.#inputNext = attached.input_next;
     this.#mode = attached.mode;
+    this.#mayType = attached.mode === 'controller';
   }
 
   /** Begins delivery to the client. */
   start(listener: LinkListener): void {
     this.link.listen({
       onData: (frame) => {
-        this.#bytesOut += outputBytes(frame);
+        this.#bytesOut += outputLength(frame);
         listener.onData(frame);
       },
       onControl: (message) => {
-        if (message.type === 'mode_changed') this.#mode = message.mode;
+        if (message.type === 'mode_changed') {
+          this.#mode = message.mode;
+          this.#mayType = message.mode === 'controller';
+        }
         listener.onControl(message);
       },
       onClose: () => {
@@ -60,19 +64,17 @@ export class Attachment {
 
   /**
    * Types bytes. The permission is decided anew for each message, not by the attach.
-   * @param offset position of the first byte; null counts on from what this attachment sent before
+   * @param offset position of the first byte; null: the bytes follow on what came before
    * @returns false when the link is full until {@link drained}
    * @throws DomainError PERMISSION_DENIED, NOT_CONTROLLER
    */
   input(bytes: Uint8Array, offset: number | null): boolean {
     this.require('pty:input');
-    if (this.#mode !== 'controller') {
+    if (!this.#mayType) {
       throw new DomainError('NOT_CONTROLLER', 'Only the controller may type; send take_control first.');
     }
-    const at = offset ?? this.#inputNext;
-    this.#inputNext = at + bytes.length;
     this.#bytesIn += bytes.length;
-    return this.link.input(at, bytes);
+    return this.link.input(offset, bytes);
   }
 
   drained(): Promise<void> {
@@ -82,13 +84,14 @@ export class Attachment {
   /** Sets the size; the controller's counts. @throws DomainError PERMISSION_DENIED, NOT_CONTROLLER */
   resize(cols: number, rows: number): void {
     this.require('pty:resize');
-    if (this.#mode !== 'controller') throw new DomainError('NOT_CONTROLLER', 'Only the controller sets the size.');
+    if (!this.#mayType) throw new DomainError('NOT_CONTROLLER', 'Only the controller sets the size.');
     this.link.send({ type: 'resize', cols, rows });
   }
 
   /** Becomes controller; the one before becomes viewer. @throws DomainError PERMISSION_DENIED */
   takeControl(): void {
     this.require('pty:input');
+    this.#mayType = true;
     this.link.send({ type: 'take_control' });
   }
 
@@ -102,13 +105,24 @@ export class Attachment {
     this.authorization.require(this.context, permission, this.resource);
   }
 
-  /** Stops and resumes delivery: the client's own socket is full. */
-  pause(): void {
-    this.link.pause();
+  /** Whether the caller's credential, which may have been renewed since, allows this. */
+  permits(permission: Permission): boolean {
+    return this.authorization.allows(this.context.principal, permission, this.resource);
   }
 
-  resume(): void {
-    this.link.resume();
+  /**
+   * The client's own socket is full: stops delivery until it has room.
+   * @param onDrain calls back once, when it has
+   */
+  holdUntil(onDrain: (resume: () => void) => void): void {
+    // Frames of one chunk still come after the pause; one wait is enough for all of them.
+    if (this.#held) return;
+    this.#held = true;
+    this.link.pause();
+    onDrain(() => {
+      this.#held = false;
+      this.link.resume();
+    });
   }
 
   /** Detaches; the session lives on. */
@@ -128,6 +142,3 @@ export class Attachment {
     });
   }
 }
-
-/** Bytes of terminal output in a data frame. */
-const outputBytes = (frame: Frame): number => frame.length - frame.headerBytes - DATA_HEADER_BYTES;

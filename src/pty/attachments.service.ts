@@ -12,8 +12,6 @@ import { SessionStore } from './session-store.js';
 /** Opens attachments, for WebSocket and gRPC alike. */
 @Injectable()
 export class AttachmentsService {
-  readonly #open = new Set<Attachment>();
-
   constructor(
     private readonly sessions: PtyService,
     private readonly store: SessionStore,
@@ -42,7 +40,6 @@ export class AttachmentsService {
     });
     const named = `session:${command.session}`;
     const attachment = new Attachment(context, resource, link.attached, link, this.authorization, (totals) => {
-      this.#open.delete(attachment);
       this.audit.note(context, { action: 'pty.detach', resource: named, success: true, metadata: { ...totals } });
     });
     try {
@@ -57,12 +54,6 @@ export class AttachmentsService {
       link.close();
       throw error;
     }
-    this.#open.add(attachment);
     return attachment;
-  }
-
-  /** Attachments that are open now. */
-  get count(): number {
-    return this.#open.size;
   }
 }

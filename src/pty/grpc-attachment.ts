@@ -46,8 +46,9 @@ export class GrpcAttachment {
       this.#receive(frame);
     });
     call.on('end', () => {
+      // A client that has nothing more to send may still want to see the end; without an attachment there is none.
       void this.#work.then(() => {
-        this.#finish();
+        if (this.#attachment === null) this.#finish();
       });
     });
     call.on('cancelled', () => {
@@ -190,7 +191,11 @@ export class GrpcAttachment {
           this.#send({ mode_changed: { mode: modeToProto(message.mode), reason: message.reason } });
         } else if (message.type === 'process_started') {
           this.#send({ process_started: { pid: message.pid } });
-        } else this.#send({ error: { code: message.code, message: message.message } });
+        } else if (message.type === 'input_ack') this.#send({ input_ack: { input_next: message.input_next } });
+        else {
+          const { code, message: text, input_next } = message;
+          this.#send({ error: { code, message: text, ...(input_next === undefined ? {} : { input_next }) } });
+        }
       },
       onClose: () => {
         if (last === null) this.#finish();
@@ -202,11 +207,7 @@ export class GrpcAttachment {
   /** Writes one frame; a client that does not keep up stops the link, and with it the runner's cursor. */
   #send(response: AttachResponse): void {
     if (this.#ended || this.call.write(response)) return;
-    const attachment = this.#attachment;
-    attachment?.pause();
-    this.call.once('drain', () => {
-      attachment?.resume();
-    });
+    this.#attachment?.holdUntil((resume) => this.call.once('drain', resume));
   }
 
   #fail(error: DomainError): void {

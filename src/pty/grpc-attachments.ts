@@ -12,6 +12,7 @@ import { PtyService } from './pty.service.js';
 export class GrpcAttachments {
   readonly #open = new Set<GrpcAttachment>();
   readonly #services: StreamServices;
+  #draining = false;
 
   constructor(sessions: PtyService, attachments: AttachmentsService, audit: AuditTrail, logger: PinoLogger) {
     this.#services = { sessions, attachments, audit, logger };
@@ -21,10 +22,12 @@ export class GrpcAttachments {
     const caller = contextOfCarrier(call.metadata) as CallerContext;
     const stream = new GrpcAttachment(call, caller, this.#services, () => this.#open.delete(stream));
     this.#open.add(stream);
+    if (this.#draining) stream.goAway();
   }
 
   /** Before a stop: every stream ends with UNAVAILABLE, and the client comes back elsewhere. */
   drain(): void {
+    this.#draining = true;
     for (const stream of this.#open) stream.goAway();
   }
 }

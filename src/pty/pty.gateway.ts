@@ -74,7 +74,10 @@ export class PtyGateway {
     }
     context.principal = fresh.principal;
     if (before === null) this.#welcome(client, connection, context as CallerContext);
-    else this.#tellPrincipal(connection, context as CallerContext);
+    else {
+      this.#tellPrincipal(connection, context as CallerContext);
+      this.#socket(client).recheck();
+    }
   }
 
   @RequirePermission('pty:view', onAttachment)
@@ -154,9 +157,8 @@ export class PtyGateway {
   detach(
     @ConnectedSocket() client: WebSocket,
     @MessageBody({ schema: bareSchema }) { channel }: z.output<typeof bareSchema>,
-  ): object {
+  ): void {
     this.#socket(client).detach(channel);
-    return { type: 'detached', channel, code: null };
   }
 
   @Authenticated()

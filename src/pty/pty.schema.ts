@@ -2,14 +2,15 @@
 import { z } from 'zod';
 import { isRefusedEnvironmentName } from '../kernel/environment.js';
 import { SESSION_STATES } from './session.entity.js';
+import { MAX_COLS, MAX_ROWS, SIGNALS } from '../kernel/terminal.js';
 
 /** Bytes of input in one message; a larger paste is several. */
 export const MAX_INPUT_BYTES = 65_536;
 const MAX_OUTPUT_BYTES = 1_048_576;
 
 const id = z.uuid({ error: 'not a session id' }).regex(/^[0-9a-f-]+$/, 'not a session id');
-const cols = z.int().min(1).max(1000);
-const rows = z.int().min(1).max(500);
+const cols = z.int().min(1).max(MAX_COLS);
+const rows = z.int().min(1).max(MAX_ROWS);
 const offset = z.int().min(0);
 const noNul = (max: number) =>
   z
@@ -26,8 +27,6 @@ const environmentName = z
   .string()
   .regex(/^[A-Za-z_][A-Za-z0-9_]{0,127}$/, 'not a variable name')
   .refine((name) => !isRefusedEnvironmentName(name), 'this variable may not be set');
-
-export const SIGNALS = ['INT', 'TERM', 'KILL', 'HUP', 'QUIT', 'TSTP', 'CONT', 'USR1', 'USR2', 'WINCH'] as const;
 
 export const startSchema = z.strictObject({
   name: plain(100).optional(),

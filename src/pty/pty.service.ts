@@ -1,7 +1,9 @@
-import { Injectable } from '@nestjs/common';
+import { Inject, Injectable } from '@nestjs/common';
 import { AuthorizationService } from '../authorization/authorization.service.js';
 import { DomainError } from '../kernel/errors.js';
 import { newId } from '../kernel/ids.js';
+import type { Clock } from '../kernel/clock.js';
+import { CLOCK, RUNNER_ID } from '../kernel/tokens.js';
 import type { CallerContext } from '../kernel/request-context.js';
 import { RunnerClient } from '../runner-link/runner-client.js';
 import type {
@@ -43,11 +45,13 @@ export class PtyService {
     private readonly runner: RunnerClient,
     private readonly ends: SessionEnds,
     private readonly authorization: AuthorizationService,
+    @Inject(RUNNER_ID) private readonly runnerId: string,
+    @Inject(CLOCK) private readonly clock: Clock,
   ) {}
 
   /** @throws DomainError SESSION_LIMIT, START_FAILED, RUNNER_UNAVAILABLE */
   async start(context: CallerContext, command: StartCommand): Promise<SessionView> {
-    const row = newRow(context, command);
+    const row = this.#newRow(context, command);
     await this.store.insert(row);
     try {
       const {
@@ -101,7 +105,7 @@ export class PtyService {
   async resize(context: CallerContext, { id, cols, rows }: ResizeCommand): Promise<void> {
     await this.#live(context, id);
     await this.runner.resize(id, cols, rows);
-    await this.store.update(id, { cols, rows });
+    await this.store.setSize(id, cols, rows);
   }
 
   async signal(context: CallerContext, { id, signal }: SignalCommand): Promise<void> {
@@ -118,8 +122,7 @@ export class PtyService {
 
   /** @throws DomainError SESSION_LOST when the runner that held the output is gone */
   async output(context: CallerContext, { id, from, limit }: OutputCommand): Promise<OutputPiece> {
-    const row = await this.#find(context, id);
-    if (row.state === 'lost') throw lost();
+    await this.attachable(context, id);
     const piece = await this.runner.readOutput(id, from, limit);
     return {
       offset: piece.offset ?? 0,
@@ -129,16 +132,21 @@ export class PtyService {
     };
   }
 
-  /** The session, if it may still be attached to: ended ones may, their output is retained. */
+  /**
+   * The session, if its output can be had: that of ended ones is retained too.
+   * @throws DomainError NOT_FOUND, SESSION_LOST, RUNNER_UNAVAILABLE when it is on a runner of other gateways
+   */
   async attachable(context: CallerContext, id: string): Promise<SessionEntity> {
     const row = await this.#find(context, id);
-    if (row.state === 'lost') throw lost();
+    if (row.state === 'lost') throw new DomainError('SESSION_LOST', 'The runner that held this session is gone.');
+    if (row.runner !== this.runnerId) {
+      throw new DomainError('RUNNER_UNAVAILABLE', 'This gateway does not reach the runner that holds this session.');
+    }
     return row;
   }
 
   async #live(context: CallerContext, id: string): Promise<SessionEntity> {
-    const row = await this.#find(context, id);
-    if (row.state === 'lost') throw lost();
+    const row = await this.attachable(context, id);
     if (row.endedAt !== null) throw new DomainError('SESSION_ENDED', 'The session has ended.');
     return row;
   }
@@ -148,31 +156,30 @@ export class PtyService {
     if (row === null) throw new DomainError('NOT_FOUND', 'There is no such resource.');
     return row;
   }
-}
 
-const lost = (): DomainError => new DomainError('SESSION_LOST', 'The runner that held this session is gone.');
+  #newRow({ principal }: CallerContext, command: StartCommand): SessionEntity {
+    return {
+      id: newId(),
+      runner: this.runnerId,
+      tenant: principal.tenant,
+      name: command.name ?? nameOf(command.command),
+      ownerProvider: principal.provider,
+      ownerSubject: principal.subject,
+      state: 'starting',
+      command: command.command,
+      cwd: command.cwd ?? '',
+      cols: command.cols,
+      rows: command.rows,
+      pid: null,
+      exitCode: null,
+      signal: null,
+      reason: null,
+      createdAt: new Date(this.clock.now()),
+      endedAt: null,
+    };
+  }
+}
 
 /** A session that is named after its program when the caller gave no name. */
 const nameOf = (argv: readonly string[]): string =>
   (argv[0]?.split('/').at(-1) ?? '').replace(/\p{Cc}/gu, '').slice(0, 100) || 'session';
-
-function newRow({ principal }: CallerContext, command: StartCommand): SessionEntity {
-  return {
-    id: newId(),
-    tenant: principal.tenant,
-    name: command.name ?? nameOf(command.command),
-    ownerProvider: principal.provider,
-    ownerSubject: principal.subject,
-    state: 'starting',
-    command: command.command,
-    cwd: command.cwd ?? '',
-    cols: command.cols,
-    rows: command.rows,
-    pid: null,
-    exitCode: null,
-    signal: null,
-    reason: null,
-    createdAt: new Date(),
-    endedAt: null,
-  };
-}

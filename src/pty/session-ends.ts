@@ -1,6 +1,8 @@
-import { Injectable } from '@nestjs/common';
+import { Inject, Injectable } from '@nestjs/common';
 import type { RunnerSession__Output } from '../generated/gatehouse/runner/v1/RunnerSession.js';
 import { AuditTrail } from '../kernel/audit.js';
+import type { Clock } from '../kernel/clock.js';
+import { CLOCK } from '../kernel/tokens.js';
 import { systemContext } from '../transport/new-context.js';
 import { type SessionEnd, SessionStore } from './session-store.js';
 
@@ -10,6 +12,7 @@ export class SessionEnds {
   constructor(
     private readonly store: SessionStore,
     private readonly audit: AuditTrail,
+    @Inject(CLOCK) private readonly clock: Clock,
   ) {}
 
   /** A session that the runner says has ended. */
@@ -19,13 +22,16 @@ export class SessionEnds {
       exitCode: session.exit_code ?? null,
       signal: session.signal ?? null,
       reason: session.reason ?? 'exited',
-      endedAt: new Date(session.ended_at_ms ?? Date.now()),
+      cols: session.cols ?? 0,
+      rows: session.rows ?? 0,
+      endedAt: new Date(session.ended_at_ms ?? this.clock.now()),
     });
   }
 
   /** A session that no runner holds any more. */
   async recordLost(id: string): Promise<void> {
-    await this.#end(id, { state: 'lost', exitCode: null, signal: null, reason: 'runner_lost', endedAt: new Date() });
+    const endedAt = new Date(this.clock.now());
+    await this.#end(id, { state: 'lost', exitCode: null, signal: null, reason: 'runner_lost', endedAt });
   }
 
   async #end(id: string, end: SessionEnd): Promise<void> {

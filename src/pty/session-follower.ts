@@ -3,12 +3,14 @@ import { PinoLogger } from 'nestjs-pino';
 import { CONFIG, type Config } from '../config/load.js';
 import type { RunnerSession__Output } from '../generated/gatehouse/runner/v1/RunnerSession.js';
 import { AuditTrail } from '../kernel/audit.js';
+import type { Clock } from '../kernel/clock.js';
+import { CLOCK, RUNNER_ID } from '../kernel/tokens.js';
 import { RunnerClient } from '../runner-link/runner-client.js';
 import { ensureRunner } from '../runner-link/runner-process.js';
 import { type RunnerWatcher, RunnerWatch } from '../runner-link/runner-watch.js';
 import { systemContext } from '../transport/new-context.js';
 import { SessionEnds } from './session-ends.js';
-import { SessionStore } from './session-store.js';
+import { type LiveSession, SessionStore } from './session-store.js';
 
 const SWEEP_MS = 60_000;
 /** A session may be in the table before the runner knows it: its start is under way. */
@@ -27,6 +29,8 @@ export class SessionFollower implements RunnerWatcher, OnApplicationBootstrap, B
     private readonly audit: AuditTrail,
     private readonly logger: PinoLogger,
     private readonly runner: RunnerClient,
+    @Inject(RUNNER_ID) private readonly runnerId: string,
+    @Inject(CLOCK) private readonly clock: Clock,
     @Inject(CONFIG) config: Config,
   ) {
     this.#watch = new RunnerWatch(runner, this, () => ensureRunner(runner, config), logger);
@@ -52,19 +56,22 @@ export class SessionFollower implements RunnerWatcher, OnApplicationBootstrap, B
     await this.#watch.stop();
   }
 
-  async onConnected(epoch: string, sessions: readonly RunnerSession__Output[]): Promise<void> {
+  async onConnected(): Promise<void> {
+    const { id, epoch } = await this.runner.info();
+    if (id !== this.runnerId) throw new Error('Another runner answers now; restart the gateway to use it.');
     this.#connected = true;
+    const sessions = await this.#reconcile();
     this.audit.note(systemContext(), {
       action: 'runner.connected',
-      resource: `runner:${epoch}`,
+      resource: `runner:${id}`,
       success: true,
-      metadata: { sessions: sessions.length },
+      metadata: { epoch: epoch ?? null, sessions },
     });
-    await this.#reconcile(sessions);
   }
 
-  onEnded(session: RunnerSession__Output): Promise<void> {
-    return this.ends.record(session);
+  async onChanged(session: RunnerSession__Output): Promise<void> {
+    if (session.state !== 'running') await this.ends.record(session);
+    else await this.store.setSize(session.id ?? '', session.cols ?? 0, session.rows ?? 0);
   }
 
   onLost(): Promise<void> {
@@ -81,14 +88,41 @@ export class SessionFollower implements RunnerWatcher, OnApplicationBootstrap, B
   /** Forgets what ended long ago, and finds starts that a killed gateway left half-way. */
   async #sweep(): Promise<void> {
     await this.store.sweep();
-    if (this.#connected) await this.#reconcile(await this.runner.list());
+    if (this.#connected) await this.#reconcile();
   }
 
-  async #reconcile(sessions: readonly RunnerSession__Output[]): Promise<void> {
-    const held = new Set(sessions.map(({ id }) => id));
-    for (const session of sessions) if (session.state !== 'running') await this.onEnded(session);
-    for (const id of await this.store.liveIds(new Date(Date.now() - STARTING_GRACE_MS))) {
-      if (!held.has(id)) await this.ends.recordLost(id);
+  /** The gateway that began this start was killed before it could record it. */
+  async #adopt({ id, tenant, ownerSubject }: LiveSession, pid: number): Promise<void> {
+    if (!(await this.store.adopt(id, pid))) return;
+    this.audit.note(systemContext(), {
+      action: 'pty.start',
+      resource: `session:${id}`,
+      success: true,
+      reason: 'recovered',
+      tenant,
+      metadata: { owner: ownerSubject },
+    });
+  }
+
+  /**
+   * Records what happened while nobody watched. The table is read first: what starts in between is in the runner's
+   * list alone, and so is never taken for lost.
+   * @returns how many sessions the runner holds
+   */
+  async #reconcile(): Promise<number> {
+    const live = await this.store.live(this.runnerId);
+    const sessions = await this.runner.list();
+    const held = new Map(sessions.map((session) => [session.id, session]));
+    const startedBefore = this.clock.now() - STARTING_GRACE_MS;
+    for (const row of live) {
+      const session = held.get(row.id);
+      const settled = row.state === 'running' || row.createdAt.getTime() < startedBefore;
+      if (!session && settled) await this.ends.recordLost(row.id);
+      else if (session) {
+        if (settled && row.state === 'starting') await this.#adopt(row, session.pid ?? 0);
+        await this.onChanged(session);
+      }
     }
+    return sessions.length;
   }
 }

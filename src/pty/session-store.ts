@@ -17,6 +17,9 @@ const LIMIT_LOCK = 0x67617467;
 /** How long ended sessions stay readable. */
 const RETENTION = '24 hours';
 
+/** A session that has not ended as far as is known. */
+export type LiveSession = Pick<SessionEntity, 'id' | 'tenant' | 'ownerSubject' | 'state' | 'createdAt'>;
+
 /** How a session ended. */
 export interface SessionEnd {
   readonly state: Extract<SessionState, 'exited' | 'killed' | 'lost'>;
@@ -24,6 +27,9 @@ export interface SessionEnd {
   readonly signal: string | null;
   readonly reason: string;
   readonly endedAt: Date;
+  /** Its last size, where that is known. */
+  readonly cols?: number;
+  readonly rows?: number;
 }
 
 /** The `sessions` table. Every query of a caller's carries the tenant. */
@@ -62,14 +68,16 @@ export class SessionStore {
     this.#remember(row);
   }
 
-  async update(id: string, change: Partial<SessionEntity>): Promise<void> {
-    await this.#sessions().update({ id }, change);
-  }
-
   /** The session runs, unless its end was recorded already: states only move forward. */
   async markRunning(id: string, facts: Pick<SessionEntity, 'command' | 'cwd' | 'pid' | 'name'>): Promise<void> {
     await this.#sessions().update({ id }, facts);
     await this.#sessions().update({ id, state: 'starting' }, { state: 'running' });
+  }
+
+  /** A start that nobody finished: the session runs. False when its state is known already. */
+  async adopt(id: string, pid: number): Promise<boolean> {
+    const { affected } = await this.#sessions().update({ id, state: 'starting' }, { state: 'running', pid });
+    return affected === 1;
   }
 
   async remove(id: string): Promise<void> {
@@ -97,13 +105,17 @@ export class SessionStore {
     });
   }
 
-  /** Ids of the sessions that this table believes to be alive; of those still starting, only the ones begun before. */
-  async liveIds(startedBefore: Date): Promise<string[]> {
-    const rows = await this.#sessions().find({
-      select: { id: true },
-      where: [{ state: 'running' }, { state: 'starting', createdAt: LessThan(startedBefore) }],
+  /** The sessions of one runner that this table believes to be alive. */
+  async live(runner: string): Promise<LiveSession[]> {
+    return this.#sessions().find({
+      select: { id: true, tenant: true, ownerSubject: true, state: true, createdAt: true },
+      where: { runner, endedAt: IsNull() },
     });
-    return rows.map(({ id }) => id);
+  }
+
+  /** Records the size of a session that lives. */
+  async setSize(id: string, cols: number, rows: number): Promise<void> {
+    await this.#sessions().update({ id, endedAt: IsNull() }, { cols, rows });
   }
 
   /** Forgets sessions that ended longer ago than they stay readable. */

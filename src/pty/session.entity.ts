@@ -10,6 +10,10 @@ export class SessionEntity {
   @PrimaryColumn({ type: 'uuid' })
   id!: string;
 
+  /** The runner that holds it. */
+  @Column({ type: 'uuid' })
+  runner!: string;
+
   @Column({ type: 'text' })
   tenant!: string;
 

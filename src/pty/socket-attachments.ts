@@ -44,7 +44,7 @@ export class SocketAttachments {
     this.connection.channels.set(channel, command.session);
     this.connection.answer({ ...attachment.attached, channel });
     deliverTo(this.connection, channel, attachment, (close, reason) => {
-      this.#ended(channel, close, reason);
+      this.#ended(channel, attachment, close, reason);
     });
   }
 
@@ -74,13 +74,28 @@ export class SocketAttachments {
     return attachment;
   }
 
-  /** Detaches on the client's wish. */
-  detach(channel: number): void {
-    this.on(channel).close();
-    this.#ended(channel, 1000, 'detached');
+  /** Ends what the renewed credential of this connection does not permit any more. */
+  recheck(): void {
+    const refusal = new DomainError('PERMISSION_DENIED', '');
+    for (const [channel, attachment] of this.#open) {
+      if (attachment.permits('pty:view')) continue;
+      attachment.close();
+      this.connection.send({ type: 'detached', channel, code: refusal.code, offset: null });
+      this.#ended(channel, attachment, refusal.answer.close, refusal.code);
+    }
   }
 
-  #ended(channel: number, close: number, reason: string): void {
+  /** Detaches on the client's wish, and says so before the connection of a single session closes. */
+  detach(channel: number): void {
+    const attachment = this.on(channel);
+    attachment.close();
+    this.connection.answer({ type: 'detached', channel, code: null, offset: null });
+    this.#ended(channel, attachment, 1000, 'detached');
+  }
+
+  #ended(channel: number, attachment: Attachment, close: number, reason: string): void {
+    // The channel may be another attachment's by now: the link of a detached one closes later.
+    if (this.#open.get(channel) !== attachment) return;
     this.#open.delete(channel);
     this.connection.channels.delete(channel);
     if (this.byAddress) this.connection.socket.close(close, reason);

@@ -3,11 +3,13 @@ import { join } from 'node:path';
 import { DomainError } from '../kernel/errors.js';
 import { encodeControlFrame, encodeDataFrame, type Frame, FrameReader, FrameType, payloadOf } from '../kernel/frame.js';
 import {
+  BYTES_SOCKET,
   type LinkAttach,
   type LinkAttached,
   type LinkRequest,
   type LinkResponse,
   MAX_LINK_FRAME,
+  UNSEQUENCED,
 } from '../kernel/link.js';
 
 const CONNECT_MS = 5000;
@@ -40,7 +42,7 @@ export class ByteLink {
    */
   static open(directory: string, attach: LinkAttach): Promise<ByteLink> {
     return new Promise((resolve, reject) => {
-      const socket = createConnection(join(directory, 'bytes.sock'));
+      const socket = createConnection(join(directory, BYTES_SOCKET));
       const reader = new FrameReader(MAX_LINK_FRAME);
       let link: ByteLink | null = null;
       const fail = (error: DomainError): void => {
@@ -96,9 +98,10 @@ export class ByteLink {
     this.socket.write(encodeControlFrame(message));
   }
 
-  /** Sends input at its position; false when the link is full until {@link drained}. */
-  input(offset: number, bytes: Uint8Array): boolean {
-    return this.socket.write(encodeDataFrame({ type: FrameType.input, flags: 0, channel: 0, offset }, bytes));
+  /** Sends input at its position, null: after what came before; false when the link is full until {@link drained}. */
+  input(offset: number | null, bytes: Uint8Array): boolean {
+    const position = offset === null ? { flags: UNSEQUENCED, offset: 0 } : { flags: 0, offset };
+    return this.socket.write(encodeDataFrame({ type: FrameType.input, channel: 0, ...position }, bytes));
   }
 
   /** Resolves when the link takes input again, or is gone. */

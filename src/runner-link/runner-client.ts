@@ -19,6 +19,7 @@ import type { StartRequest } from '../generated/gatehouse/runner/v1/StartRequest
 import type { StartResponse__Output } from '../generated/gatehouse/runner/v1/StartResponse.js';
 import type { WatchResponse__Output } from '../generated/gatehouse/runner/v1/WatchResponse.js';
 import { DomainError, isErrorCode } from '../kernel/errors.js';
+import { CONTROL_SOCKET } from '../kernel/link.js';
 import { PROTO_OPTIONS } from '../kernel/package.js';
 
 const DEADLINE_MS = 10_000;
@@ -41,7 +42,7 @@ export class RunnerClient {
     const definition = loadSync('gatehouse/runner/v1/runner.proto', PROTO_OPTIONS);
     const proto = loadPackageDefinition(definition) as unknown as ProtoGrpcType;
     this.#client = new proto.gatehouse.runner.v1.RunnerService(
-      `unix:${join(directory, 'control.sock')}`,
+      `unix:${join(directory, CONTROL_SOCKET)}`,
       credentials.createInsecure(),
       {
         'grpc.max_receive_message_length': MAX_MESSAGE,

@@ -1,18 +1,20 @@
-import { Global, Module } from '@nestjs/common';
-import { CONFIG, type Config } from '../config/load.js';
+import { type DynamicModule, Global, Module } from '@nestjs/common';
+import { RUNNER_ID } from '../kernel/tokens.js';
 import { RunnerClient } from './runner-client.js';
-import { runnerDirectory } from './runner-process.js';
 
-/** The gateway's side of the link. */
+/** The gateway's side of the link: its one runner. */
 @Global()
-@Module({
-  providers: [
-    {
-      provide: RunnerClient,
-      inject: [CONFIG],
-      useFactory: (config: Config) => new RunnerClient(runnerDirectory(config)),
-    },
-  ],
-  exports: [RunnerClient],
-})
-export class RunnerLinkModule {}
+@Module({})
+export class RunnerLinkModule {
+  /** @param id the runner's own, which outlives its process */
+  static with(runner: RunnerClient, id: string): DynamicModule {
+    return {
+      module: RunnerLinkModule,
+      providers: [
+        { provide: RunnerClient, useValue: runner },
+        { provide: RUNNER_ID, useValue: id },
+      ],
+      exports: [RunnerClient, RUNNER_ID],
+    };
+  }
+}

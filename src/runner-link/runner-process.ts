@@ -1,17 +1,20 @@
 import { spawn } from 'node:child_process';
-import { closeSync, existsSync, openSync, renameSync, statSync } from 'node:fs';
+import { closeSync, existsSync, openSync, readFileSync, renameSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Config } from '../config/load.js';
 import { inheritedEnvironment } from '../config/inherited-environment.js';
+import { CONTROL_SOCKET } from '../kernel/link.js';
 import { socketDirectory } from '../kernel/private-directory.js';
 import { RunnerClient } from './runner-client.js';
 
 const START_MS = 8000;
 const PROBE_MS = 500;
+/** The runner gives its clients a second to read what was sent. */
+const END_MS = 3000;
 const MAX_LOG_BYTES = 10 * 1024 * 1024;
 /** Longest socket file name in the runner's folder. */
-const LONGEST_NAME = 'control.sock'.length;
+const LONGEST_NAME = CONTROL_SOCKET.length;
 
 /** Where the runner's sockets are. */
 export function runnerDirectory(config: Config): string {
@@ -25,7 +28,7 @@ export function runnerDirectory(config: Config): string {
  * @throws Error with a plain sentence when none can be had
  */
 export async function ensureRunner(client: RunnerClient, config: Config): Promise<boolean> {
-  if (await answers(client, existsSync(join(client.directory, 'control.sock')) ? PROBE_MS : 1)) return false;
+  if (await answers(client, existsSync(join(client.directory, CONTROL_SOCKET)) ? PROBE_MS : 1)) return false;
   if (config.RUNNER_DIR !== undefined) {
     if (await answers(client, START_MS)) return false;
     throw new Error(`No runner answers in RUNNER_DIR (${config.RUNNER_DIR}).`);
@@ -36,6 +39,34 @@ export async function ensureRunner(client: RunnerClient, config: Config): Promis
     if (await answers(client, PROBE_MS)) return true;
   }
   throw new Error(`The runner did not start; its log is ${log}.`);
+}
+
+/**
+ * Ends all sessions and the runner; resolves when its process is gone too.
+ * @throws DomainError when it does not answer, Error when it does not end
+ */
+export async function endRunnerProcess(client: RunnerClient): Promise<void> {
+  const { pid = 0 } = await client.info();
+  await client.shutdown();
+  const deadline = performance.now() + END_MS;
+  while (isAlive(pid)) {
+    if (performance.now() > deadline) throw new Error(`The runner (process ${pid}) did not end.`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
+/** A zombie is gone: its parent has just not looked yet. */
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+  } catch {
+    return false;
+  }
+  try {
+    return !/^\d+ \(.*\) Z /s.test(readFileSync(`/proc/${pid}/stat`, 'latin1'));
+  } catch {
+    return !existsSync('/proc/self/stat');
+  }
 }
 
 async function answers(client: RunnerClient, deadlineMs: number): Promise<boolean> {
@@ -55,13 +86,17 @@ function spawnRunner(directory: string, config: Config): string {
   if (existsSync(log) && statSync(log).size > MAX_LOG_BYTES) renameSync(log, `${log}.1`);
   const output = openSync(log, 'a', 0o600);
   try {
-    const args = [entry, '--dir', directory, '--ring-bytes', String(config.SESSION_RING_BYTES)];
-    spawn(process.execPath, args, {
+    // A SIGUSR1, which any process of this user can send, must not open Node's inspector.
+    const args = ['--disable-sigusr1', entry, '--dir', directory, '--ring-bytes', String(config.SESSION_RING_BYTES)];
+    args.push('--id-file', join(config.dataDir, 'runner-id'));
+    const runner = spawn(process.execPath, args, {
       detached: true,
       stdio: ['ignore', output, output],
       cwd: '/',
       env: inheritedEnvironment(),
-    }).unref();
+    });
+    // A runner that cannot be started does not answer, which is said in the end.
+    runner.on('error', () => undefined).unref();
   } finally {
     closeSync(output);
   }

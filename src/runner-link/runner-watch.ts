@@ -6,10 +6,10 @@ import type { RunnerClient } from './runner-client.js';
 const RETRY_MS = 500;
 
 export interface RunnerWatcher {
-  /** The runner answers; these are all sessions it holds. Called again after every interruption. */
-  onConnected(epoch: string, sessions: readonly RunnerSession__Output[]): Promise<void>;
-  /** A session ended. */
-  onEnded(session: RunnerSession__Output): Promise<void>;
+  /** The runner answers, and what changes from here on is told. Called again after every interruption. */
+  onConnected(): Promise<void>;
+  /** A session ended, or has another size. */
+  onChanged(session: RunnerSession__Output): Promise<void>;
   /** The runner stopped answering. */
   onLost(): Promise<void>;
 }
@@ -67,11 +67,11 @@ export class RunnerWatch {
       this.#cancel = () => {
         stream.cancel();
       };
-      stream.on('data', ({ ended }: WatchResponse__Output) => {
-        if (ended) then(() => this.watcher.onEnded(ended));
+      stream.on('data', ({ changed }: WatchResponse__Output) => {
+        if (changed) then(() => this.watcher.onChanged(changed));
         else {
           connected = true;
-          then(() => this.#connected());
+          then(() => this.watcher.onConnected());
         }
       });
       const finish = (error?: Error): void => {
@@ -88,11 +88,6 @@ export class RunnerWatch {
         finish();
       });
     });
-  }
-
-  async #connected(): Promise<void> {
-    const [{ epoch }, sessions] = await Promise.all([this.client.info(), this.client.list()]);
-    await this.watcher.onConnected(epoch ?? '', sessions);
   }
 
   /** A method, because `stop` changes it while `#run` awaits. */

@@ -10,7 +10,13 @@ import {
   payloadOf,
   readDataHeader,
 } from '../kernel/frame.js';
-import type { AttachMode, LinkRequest, LinkResponse, ProcessExited } from '../kernel/link.js';
+import {
+  type AttachMode,
+  type LinkRequest,
+  type LinkResponse,
+  type ProcessExited,
+  UNSEQUENCED,
+} from '../kernel/link.js';
 import { parseLinkRequest } from './link-messages.js';
 import type { Ring } from './ring.js';
 
@@ -21,8 +27,13 @@ const WINDOW_MS = 4;
 const FRAME_BYTES = 108 * 1024;
 /** Up to here a frame gets memory of its own size; a longer one is built in the shared slab. */
 const SMALL_BYTES = 8 * 1024;
-/** How long a connection that is over may take to read what was sent. */
-const LINGER_MS = 10_000;
+/** Answers that may wait for a client that does not read; then nothing more is read of it. */
+const MAX_UNREAD_BYTES = 256 * 1024;
+/** A connection that is over is cut off when the other side has read nothing of what was sent for so long. */
+const LINGER_MS = 30_000;
+/** A writer learns that its input was applied within this time, or after so many bytes. */
+const INPUT_ACK_MS = 100;
+const INPUT_ACK_BYTES = 32 * 1024;
 
 /** A frame is built here, and the slab is given away with it only when the socket does not take it at once. */
 let slab = Buffer.allocUnsafeSlow(DATA_HEADROOM + FRAME_BYTES);
@@ -32,7 +43,10 @@ export interface AttachmentHost {
   readonly ring: Ring;
   /** How the session ended, undefined while it lives. */
   readonly exit: ProcessExited | undefined;
-  input(attachment: Attachment, offset: number, data: Buffer): void;
+  /** Types bytes; without an offset they follow on what came before. */
+  input(attachment: Attachment, offset: number | undefined, data: Buffer): void;
+  /** Position of the next byte wanted from a writer. */
+  inputNext(writer: string): number;
   resizeFrom(attachment: Attachment, cols: number, rows: number): void;
   takeControl(attachment: Attachment): void;
   /** It sent or acknowledged more. */
@@ -43,8 +57,8 @@ export interface AttachmentHost {
 export interface AttachmentOptions {
   readonly channel: number;
   readonly mayControl: boolean;
-  /** Names the input positions: the client's writer, or one of this attachment's own. */
-  readonly writer: string;
+  /** Who counts its input, so that what is sent again is typed once; undefined: nobody does. */
+  readonly writer: string | undefined;
   readonly from: number;
 }
 
@@ -58,6 +72,8 @@ export class Attachment {
   #closed = false;
   #lastFlush = 0;
   #window: NodeJS.Timeout | undefined;
+  #inputAcked = 0;
+  #inputAck: NodeJS.Timeout | undefined;
 
   constructor(
     private readonly host: AttachmentHost,
@@ -92,8 +108,16 @@ export class Attachment {
       else this.#receiveRequest(parseLinkRequest(payloadOf(frame)));
     } catch (error) {
       if (!(error instanceof DomainError)) throw error;
-      this.send({ type: 'error', code: error.code, message: error.message });
+      this.#refuse(frame, error);
     }
+    this.#holdUnread();
+  }
+
+  #holdUnread(): void {
+    const { socket } = this;
+    if (socket.writableLength <= MAX_UNREAD_BYTES || socket.isPaused()) return;
+    socket.pause();
+    socket.once('drain', () => socket.resume());
   }
 
   /** There is new output. @param now of `performance.now()` */
@@ -127,7 +151,34 @@ export class Attachment {
   #receiveInput(payload: Buffer): void {
     const header = readDataHeader(payload);
     if (header.type !== FrameType.input) throw new RangeError('data on the link is not input');
-    this.host.input(this, header.offset, payload.subarray(DATA_HEADER_BYTES));
+    const offset = header.flags === UNSEQUENCED ? undefined : header.offset;
+    this.host.input(this, offset, payload.subarray(DATA_HEADER_BYTES));
+    this.#acknowledgeInput();
+  }
+
+  /** A named writer learns what it need not keep any more; one message for many keystrokes. */
+  #acknowledgeInput(): void {
+    const { writer } = this.options;
+    if (writer === undefined) return;
+    if (this.host.inputNext(writer) - this.#inputAcked >= INPUT_ACK_BYTES) this.#sendInputAck(writer);
+    else
+      this.#inputAck ??= setTimeout(() => {
+        this.#sendInputAck(writer);
+      }, INPUT_ACK_MS);
+  }
+
+  #sendInputAck(writer: string): void {
+    clearTimeout(this.#inputAck);
+    this.#inputAck = undefined;
+    this.#inputAcked = this.host.inputNext(writer);
+    this.send({ type: 'input_ack', input_next: this.#inputAcked });
+  }
+
+  /** The frame was not applied, the attachment goes on; a writer hears from where to send again. */
+  #refuse(frame: Frame, { code, message }: DomainError): void {
+    const { writer } = this.options;
+    const again = frame.kind === 'data' && writer !== undefined ? { input_next: this.host.inputNext(writer) } : {};
+    this.send({ type: 'error', code, message, ...again });
   }
 
   #receiveRequest(request: LinkRequest): void {
@@ -183,15 +234,14 @@ export class Attachment {
     if (this.#closed) return;
     this.#closed = true;
     clearTimeout(this.#window);
+    clearTimeout(this.#inputAck);
     this.host.detach(this);
   }
 }
 
-/** Closes a connection, by force when the other side does not read what was sent. */
+/** Closes a connection, by force when the other side stops reading what was sent. */
 export function endSocket(socket: Socket): void {
   socket.end();
-  const linger = setTimeout(() => socket.destroy(), LINGER_MS);
-  socket.once('close', () => {
-    clearTimeout(linger);
-  });
+  // Counts from the last progress, so that a slow client still gets all of it.
+  socket.setTimeout(LINGER_MS, () => socket.destroy());
 }

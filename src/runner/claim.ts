@@ -1,34 +1,56 @@
-import { existsSync, linkSync, renameSync, rmSync } from 'node:fs';
+import { lstatSync, readlinkSync, rmSync, symlinkSync } from 'node:fs';
 import { connect } from 'node:net';
 import { setTimeout } from 'node:timers/promises';
+import { errnoOf } from './errno.js';
 
-/** A runner that has bound its socket but does not listen on it yet does so within this time. */
-const SETTLE_MS = 50;
+const RETRY_MS = 20;
+/** Binding takes milliseconds; a claim so old was left by a process whose pid is another's by now. */
+const STALE_MS = 10_000;
 
 /**
- * Makes way for a new control socket.
- * @returns false when a runner answers on it: there must be no second one
+ * Binds the control socket of a directory, of which there must be one runner only. Those who try at the same time do
+ * so one after the other: each looks whether somebody answers by now, and removes a socket only when nobody does.
+ * @param path of the control socket
+ * @param bind makes this process answer there
+ * @returns false when another runner answers
  */
-export async function claimSocket(path: string): Promise<boolean> {
-  if (await answers(path)) return false;
-  // A dead runner leaves its socket. It is moved before it is removed: if another runner has replaced it meanwhile,
-  // what was moved answers and is put back.
-  const aside = `${path}.${String(process.pid)}`;
-  if (
-    !existsSync(path) ||
-    !tryTo(() => {
-      renameSync(path, aside);
-    })
-  )
+export async function claimSocket(path: string, bind: () => Promise<void>): Promise<boolean> {
+  const claim = `${path}.claim`;
+  while (!tryClaim(claim)) {
+    if (isStale(claim)) rmSync(claim, { force: true });
+    else await setTimeout(RETRY_MS);
+  }
+  try {
+    if (await answers(path)) return false;
+    rmSync(path, { force: true });
+    await bind();
     return true;
-  await setTimeout(SETTLE_MS);
-  const alive = await answers(aside);
-  if (alive)
-    tryTo(() => {
-      linkSync(aside, path);
-    });
-  rmSync(aside, { force: true });
-  return !alive;
+  } finally {
+    rmSync(claim, { force: true });
+  }
+}
+
+/** A symbolic link is made at once or not at all, and says whose it is. */
+function tryClaim(claim: string): boolean {
+  try {
+    symlinkSync(String(process.pid), claim);
+    return true;
+  } catch (error) {
+    if (errnoOf(error) === 'EEXIST') return false;
+    throw error;
+  }
+}
+
+/** Did its owner die before it could take the claim back? */
+function isStale(claim: string): boolean {
+  try {
+    if (Date.now() - lstatSync(claim).mtimeMs > STALE_MS) return true;
+    process.kill(Number(readlinkSync(claim)), 0);
+    return false;
+  } catch (error) {
+    // ENOENT: it was taken back just now.
+    return errnoOf(error) === 'ESRCH';
+  }
 }
 
 function answers(path: string): Promise<boolean> {
@@ -42,13 +64,4 @@ function answers(path: string): Promise<boolean> {
       resolve(false);
     });
   });
-}
-
-function tryTo(action: () => void): boolean {
-  try {
-    action();
-    return true;
-  } catch {
-    return false;
-  }
 }

@@ -9,6 +9,8 @@ const MAX_STRING_BYTES = 128 * 1024 - 1;
 const MAX_TOTAL_BYTES = 1024 * 1024;
 /** What execvp(3) searches when the environment has no PATH. */
 const DEFAULT_PATH = '/bin:/usr/bin';
+/** Directories of PATH that are looked through; each costs a system call while every session waits. */
+const MAX_SEARCHED = 256;
 
 /** The argument vector to run, the user's login shell when none was asked for. */
 export function resolveCommand(asked: readonly string[], shellVariable: string | undefined): string[] {
@@ -61,7 +63,9 @@ function isUsableShell(path: string): boolean {
 function isFound(name: string, cwd: string, path: string | undefined): boolean {
   if (name === '') return false;
   if (name.includes('/')) return isExecutable(resolve(cwd, name));
-  return (path ?? DEFAULT_PATH).split(':').some((directory) => isExecutable(join(resolve(cwd, directory), name)));
+  const from = resolve(cwd);
+  const directories = [...new Set((path ?? DEFAULT_PATH).split(':'))].slice(0, MAX_SEARCHED);
+  return directories.some((directory) => isExecutable(join(resolve(from, directory), name)));
 }
 
 function isExecutable(path: string): boolean {

@@ -9,6 +9,7 @@ import type { StartResponse } from '../generated/gatehouse/runner/v1/StartRespon
 import type { WatchRequest__Output } from '../generated/gatehouse/runner/v1/WatchRequest.js';
 import type { WatchResponse } from '../generated/gatehouse/runner/v1/WatchResponse.js';
 import { DomainError } from '../kernel/errors.js';
+import { SIGNALS } from '../kernel/terminal.js';
 import { loadRunnerProto } from './proto.js';
 import type { Registry } from './registry.js';
 import { rpcError, unary } from './rpc.js';
@@ -16,12 +17,12 @@ import type { Session } from './session.js';
 
 /** One answer of ReadOutput at most. */
 const MAX_READ_BYTES = 1024 * 1024;
-/** Ends a watcher may leave unread before it is dropped: it lists again when it comes back. */
-const MAX_UNREAD_ENDS = 10_000;
-
-const SIGNALS = new Set(['INT', 'TERM', 'KILL', 'HUP', 'QUIT', 'TSTP', 'CONT', 'USR1', 'USR2', 'WINCH']);
+/** Changes a watcher may leave unread before it is dropped: it lists again when it comes back. */
+const MAX_UNREAD = 10_000;
 
 export interface RunnerInfo {
+  /** Stays the same over restarts of the runner. */
+  readonly id: string;
   readonly epoch: string;
   readonly version: string;
 }
@@ -89,9 +90,9 @@ function readOutput(registry: Registry, request: ReadOutputRequest__Output): Rea
 }
 
 function watch(registry: Registry, call: ServerWritableStream<WatchRequest__Output, WatchResponse>, log: Logger): void {
-  const stop = registry.onEnd((session) => {
-    if (call.writableLength < MAX_UNREAD_ENDS) {
-      call.write({ ended: describe(session) });
+  const stop = registry.onChange((session) => {
+    if (call.writableLength < MAX_UNREAD) {
+      call.write({ changed: describe(session) });
       return;
     }
     stop();
@@ -102,7 +103,8 @@ function watch(registry: Registry, call: ServerWritableStream<WatchRequest__Outp
 }
 
 function parseSignal(name: string): NodeJS.Signals {
-  if (!SIGNALS.has(name)) throw new DomainError('INVALID_ARGUMENT', 'The signal is not one that can be sent.');
+  if (!SIGNALS.some((known) => known === name))
+    throw new DomainError('INVALID_ARGUMENT', 'The signal is not one that can be sent.');
   return `SIG${name}` as NodeJS.Signals;
 }
 

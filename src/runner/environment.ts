@@ -1,11 +1,8 @@
-import { isRefusedEnvironmentName } from '../kernel/environment.js';
+import { isInheritedEnvironmentName, isRefusedEnvironmentName } from '../kernel/environment.js';
 import { DomainError } from '../kernel/errors.js';
 
 /** Marks every process of a session, so that strays are found when it is killed (process-tree.ts). */
 export const SESSION_MARKER = 'GATEHOUSE_SESSION_ID';
-
-/** What a session inherits from the runner's own environment; `LC_*` besides. */
-const INHERITED = new Set(['PATH', 'HOME', 'SHELL', 'LANG', 'TZ', 'USER', 'LOGNAME', 'COLORTERM']);
 
 const DEFAULT_TERM = 'xterm-256color';
 
@@ -22,7 +19,7 @@ export function sessionEnvironment(
 ): Record<string, string> {
   const environment: Record<string, string> = { TERM: DEFAULT_TERM };
   for (const [name, value] of Object.entries(base)) {
-    if (value !== undefined && (INHERITED.has(name) || name.startsWith('LC_'))) environment[name] = value;
+    if (value !== undefined && isInheritedEnvironmentName(name)) environment[name] = value;
   }
   for (const [name, value] of Object.entries(caller)) {
     checkVariable(name, value);

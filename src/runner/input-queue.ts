@@ -12,8 +12,10 @@ const LAST_RETRY_MS = 5;
  * libuv's thread pool a keystroke would wait behind whatever else is there.
  */
 export class InputQueue {
-  #waiting: Buffer[] = [];
-  #bytes = 0;
+  /** What waits lies at `start` to `end`; grows by doubling, so that a tiny write costs its bytes and no more. */
+  #waiting = Buffer.alloc(0);
+  #start = 0;
+  #end = 0;
   #retry: NodeJS.Timeout | undefined;
   #retryMs = FIRST_RETRY_MS;
 
@@ -24,37 +26,53 @@ export class InputQueue {
    * @throws DomainError INPUT_FULL when too much is waiting; then nothing of it is written
    */
   write(data: Buffer): void {
-    if (this.#bytes + data.length > MAX_QUEUED_INPUT) {
+    const waiting = this.#end - this.#start;
+    if (waiting + data.length > MAX_QUEUED_INPUT) {
       throw new DomainError('INPUT_FULL', 'The program is not reading its input.');
     }
-    const written = this.#waiting.length === 0 ? this.#writeNow(data) : 0;
+    const written = waiting === 0 ? this.#writeNow(data) : 0;
     if (written === data.length) return;
-    this.#waiting.push(Buffer.from(data.subarray(written))); // a copy: the caller's buffer may be reused
-    this.#bytes += data.length - written;
+    this.#append(data.subarray(written));
     this.#retry ??= setTimeout(this.#continue, this.#retryMs);
   }
 
   /** Forgets what is waiting; the descriptor is about to be closed. */
   close(): void {
     clearTimeout(this.#retry);
-    this.#waiting = [];
-    this.#bytes = 0;
+    this.#retry = undefined;
+    this.#clear();
+  }
+
+  #append(data: Buffer): void {
+    const waiting = this.#end - this.#start;
+    if (this.#end + data.length > this.#waiting.length) {
+      // At least half is free afterwards, so that moving costs no more than the bytes that come until the next time.
+      const size = 2 * (waiting + data.length);
+      const moved = size > this.#waiting.length ? Buffer.allocUnsafeSlow(size) : this.#waiting;
+      this.#waiting.copy(moved, 0, this.#start, this.#end);
+      this.#waiting = moved;
+      this.#start = 0;
+      this.#end = waiting;
+    }
+    data.copy(this.#waiting, this.#end);
+    this.#end += data.length;
+  }
+
+  #clear(): void {
+    this.#waiting = Buffer.alloc(0);
+    this.#start = 0;
+    this.#end = 0;
   }
 
   readonly #continue = (): void => {
     this.#retry = undefined;
-    const before = this.#bytes;
-    for (let head = this.#waiting[0]; head !== undefined; head = this.#waiting[0]) {
-      const written = this.#writeNow(head);
-      this.#bytes -= written;
-      if (written < head.length) {
-        this.#waiting[0] = head.subarray(written);
-        break;
-      }
-      this.#waiting.shift();
+    const written = this.#writeNow(this.#waiting.subarray(this.#start, this.#end));
+    this.#start += written;
+    if (this.#start === this.#end) {
+      this.#clear();
+      return;
     }
-    if (this.#waiting.length === 0) return;
-    this.#retryMs = this.#bytes < before ? FIRST_RETRY_MS : Math.min(this.#retryMs + 1, LAST_RETRY_MS);
+    this.#retryMs = written > 0 ? FIRST_RETRY_MS : Math.min(this.#retryMs + 1, LAST_RETRY_MS);
     this.#retry = setTimeout(this.#continue, this.#retryMs);
   };
 

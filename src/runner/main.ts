@@ -1,7 +1,8 @@
 /**
  * The runner: holds the sessions of one machine, so that they outlive the gateways that steer them.
  *
- *     node runner/main.js --dir <socket directory> [--ring-bytes n] [--max-sessions n] [--retention-seconds n]
+ *     node runner/main.js --dir <socket directory> [--id-file path] [--ring-bytes n] [--max-sessions n]
+ *         [--retention-seconds n]
  *
  * It listens on `control.sock` (gRPC) and `bytes.sock` (kernel/link.ts) in that directory, both for their owner only,
  * and knows no users. There is one runner for a directory; a second one exits at once.
@@ -14,10 +15,12 @@ import { promisify } from 'node:util';
 import { type Server, ServerCredentials } from '@grpc/grpc-js';
 import { pino } from 'pino';
 import { randomToken } from '../kernel/ids.js';
+import { BYTES_SOCKET, CONTROL_SOCKET } from '../kernel/link.js';
 import { VERSION } from '../kernel/package.js';
 import { claimSocket } from './claim.js';
 import { createControlServer } from './control-server.js';
 import { closeInherited } from './descriptors.js';
+import { runnerId } from './identity.js';
 import { createLinkServer } from './link-server.js';
 import { parseOptions, type RunnerOptions } from './options.js';
 import { Registry } from './registry.js';
@@ -39,40 +42,38 @@ async function main(options: RunnerOptions): Promise<void> {
   const directory = resolve(options.directory);
   const file = (name: string): string => join(directory, name);
   mkdirSync(directory, { recursive: true, mode: 0o700 });
-  if (!(await claimSocket(file('control.sock')))) return alreadyRunning();
 
   const epoch = randomToken(16);
+  const id = runnerId(resolve(options.idFile));
   const registry = createRegistry(options, epoch);
   const link = createLinkServer(registry, log);
-  const control = createControlServer(registry, { epoch, version: VERSION }, log, async () => {
+  const control = createControlServer(registry, { id, epoch, version: VERSION }, log, async () => {
     await registry.close('shutdown');
     void leave(running);
   });
-  const running: Running = { registry, control, link, files: [file('bytes.sock'), file('runner.pid')] };
+  const running: Running = { registry, control, link, files: [file(BYTES_SOCKET), file('runner.pid')] };
   handleSignals(running);
-  try {
-    await bind(control, link, directory);
-  } catch (error) {
-    if (await claimSocket(file('control.sock'))) throw error;
-    return alreadyRunning(); // another one was faster
-  }
-  log.info({ directory, epoch }, 'listening');
+  if (!(await claimSocket(file(CONTROL_SOCKET), () => bind(control, link, directory)))) return alreadyRunning();
+  log.info({ directory, id, epoch }, 'listening');
 }
 
 /** Both sockets are there, for their owner only, before the first call is answered. */
 async function bind(control: Server, link: NetServer, directory: string): Promise<void> {
   const file = (name: string): string => join(directory, name);
-  const unclaimed = file(`bytes.sock.${String(process.pid)}`);
+  const unclaimed = file(`${BYTES_SOCKET}.${String(process.pid)}`);
   // For the sockets alone: the sessions inherit the usual one.
   const umask = process.umask(0o177);
   try {
     await new Promise<void>((done, fail) => link.once('error', fail).listen(unclaimed, done));
+    // One connection that cannot be accepted, without descriptors left, is no reason to end every session.
+    link.on('error', (error) => {
+      log.error({ err: error }, 'link failed');
+    });
     await promisify(control.bindAsync.bind(control))(
-      `unix:${file('control.sock')}`,
+      `unix:${file(CONTROL_SOCKET)}`,
       ServerCredentials.createInsecure(),
     );
-    // Binding the control socket fails where there is one, so from here on the directory is ours.
-    renameSync(unclaimed, file('bytes.sock'));
+    renameSync(unclaimed, file(BYTES_SOCKET));
     writeFileSync(file('runner.pid'), `${String(process.pid)}\n`);
   } catch (error) {
     link.close();

@@ -1,8 +1,11 @@
+import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 
 export interface RunnerOptions {
   /** Where the sockets are. */
   readonly directory: string;
+  /** Where the runner's id is kept. */
+  readonly idFile: string;
   readonly ringBytes: number;
   readonly maxSessions: number;
   readonly retentionMs: number;
@@ -21,6 +24,7 @@ export function parseOptions(args: readonly string[]): RunnerOptions {
     args: [...args],
     options: {
       dir: { type: 'string' },
+      'id-file': { type: 'string' },
       'ring-bytes': { type: 'string', default: String(4 * 1024 * 1024) },
       'max-sessions': { type: 'string', default: '1000' },
       'retention-seconds': { type: 'string', default: '86400' },
@@ -29,6 +33,7 @@ export function parseOptions(args: readonly string[]): RunnerOptions {
   if (values.dir === undefined) throw new TypeError('--dir <socket directory> is required');
   return {
     directory: values.dir,
+    idFile: values['id-file'] ?? join(values.dir, 'runner.id'),
     ringBytes: parseNumber('--ring-bytes', values['ring-bytes'], MIN_RING_BYTES, MAX_RING_BYTES),
     maxSessions: parseNumber('--max-sessions', values['max-sessions'], 1, 100_000),
     retentionMs: parseNumber('--retention-seconds', values['retention-seconds'], 0, 31_536_000) * 1000,

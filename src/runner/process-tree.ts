@@ -80,8 +80,17 @@ export function membersOf(
 
 function signalProcess(member: MarkedProcess, signals: readonly NodeJS.Signals[]): void {
   // The table is some milliseconds old: make sure that the pid still means the same process.
-  if (readProcess(member.pid)?.startTime !== member.startTime) return;
+  if (startTimeOf(member.pid) !== member.startTime) return;
   for (const signal of signals) sendSignal(member.pid, signal);
+}
+
+/** Undefined when there is no such process, or no descriptor left to look: the next round looks again. */
+function startTimeOf(pid: number): number | undefined {
+  try {
+    return readProcess(pid)?.startTime;
+  } catch {
+    return undefined;
+  }
 }
 
 /**

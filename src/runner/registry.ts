@@ -73,6 +73,7 @@ export class Registry {
       ...{ id: asked.id, cols: asked.cols, rows: asked.rows, command, cwd, env, epoch, ringBytes, onSurvivors },
       now: () => this.#clock.now(),
       onEnd: this.#onEnd,
+      onResize: this.#tell,
     });
     this.#running.set(session.id, session);
     const settled = session.settled.finally(() => this.#unsettled.delete(settled));
@@ -91,8 +92,8 @@ export class Registry {
     return [...this.#ended.values(), ...this.#running.values()];
   }
 
-  /** Calls `listener` for every session that ends; returns how to stop it. */
-  onEnd(listener: (session: Session) => void): () => void {
+  /** Calls `listener` for every session that ends or has another size; returns how to stop it. */
+  onChange(listener: (session: Session) => void): () => void {
     this.#listeners.add(listener);
     return () => {
       this.#listeners.delete(listener);
@@ -134,6 +135,10 @@ export class Registry {
     this.#running.delete(session.id);
     this.#ended.set(session.id, session);
     this.sweep();
+    this.#tell(session);
+  };
+
+  readonly #tell = (session: Session): void => {
     for (const listener of this.#listeners) listener(session);
   };
 }

@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net';
 import { DomainError } from '../kernel/errors.js';
 import type { AttachMode, LinkAttach, ProcessExited } from '../kernel/link.js';
+import { MAX_COLS, MAX_ROWS } from '../kernel/terminal.js';
 import { Attachment, type AttachmentHost, MAX_ATTACHMENTS } from './attachment.js';
 import { FlowControl } from './flow.js';
 import type { ForkOptions } from './native-pty.js';
@@ -14,8 +15,8 @@ import { Writers } from './writers.js';
 const FIRST_CLIENT_MS = 2000;
 /** The program waits so long at most for a client that is being given a full ring. */
 const CATCH_UP_MS = 100;
-const MAX_COLS = 1000;
-const MAX_ROWS = 500;
+/** Dragging a window changes its size many times; the last one is told. */
+const TELL_SIZE_MS = 250;
 
 export type SessionState = 'running' | 'exited' | 'killed';
 
@@ -25,6 +26,8 @@ export interface SessionOptions extends ForkOptions {
   readonly ringBytes: number;
   readonly now: () => number;
   readonly onEnd: (session: Session) => void;
+  /** Told some time after the size has changed. */
+  readonly onResize: (session: Session) => void;
   /** Told when processes could not be ended. */
   readonly onSurvivors: (session: Session, count: number) => void;
 }
@@ -53,6 +56,7 @@ export class Session implements AttachmentHost {
   #catchingUp: Attachment | undefined;
   #killing: Promise<void> | undefined;
   #killReason: string | undefined;
+  #tellSize: NodeJS.Timeout | undefined;
 
   /** Starts it. Throws what the system says when there is no PTY or no process to be had. */
   constructor(private readonly options: SessionOptions) {
@@ -84,8 +88,7 @@ export class Session implements AttachmentHost {
     const attachment = new Attachment(this, socket, {
       channel: request.channel,
       mayControl: request.may_control,
-      // A name no client can choose: theirs have no NUL in front.
-      writer: request.writer_id ?? `\0${String(nextAttachment++)}`,
+      writer: request.writer_id,
       from,
     });
     this.#attachments.add(attachment);
@@ -116,6 +119,10 @@ export class Session implements AttachmentHost {
     this.cols = cols;
     this.rows = rows;
     this.#resizer.request(cols, rows);
+    this.#tellSize ??= setTimeout(() => {
+      this.#tellSize = undefined;
+      this.options.onResize(this);
+    }, TELL_SIZE_MS);
   }
 
   /** Signals the foreground process group. */
@@ -137,14 +144,23 @@ export class Session implements AttachmentHost {
     for (const attachment of [...this.#attachments]) attachment.detach('LAGGING');
   }
 
-  input(attachment: Attachment, offset: number, data: Buffer): void {
+  input(attachment: Attachment, offset: number | undefined, data: Buffer): void {
     this.#checkRunning();
     this.#checkControl(attachment);
     const { writer } = attachment.options;
-    const fresh = this.#writers.fresh(writer, offset, data);
+    if (writer === undefined) {
+      this.write(data);
+      return;
+    }
+    const at = offset ?? this.#writers.next(writer);
+    const fresh = this.#writers.fresh(writer, at, data);
     if (fresh.length === 0) return;
     this.write(fresh);
-    this.#writers.advance(writer, offset + data.length);
+    this.#writers.advance(writer, at + data.length);
+  }
+
+  inputNext(writer: string): number {
+    return this.#writers.next(writer);
   }
 
   resizeFrom(attachment: Attachment, cols: number, rows: number): void {
@@ -193,6 +209,7 @@ export class Session implements AttachmentHost {
   }
 
   #sendAttached(attachment: Attachment): void {
+    const { writer } = attachment.options;
     attachment.send({
       type: 'attached',
       session: this.id,
@@ -202,7 +219,7 @@ export class Session implements AttachmentHost {
       dropped_before: this.ring.start,
       cols: this.cols,
       rows: this.rows,
-      input_next: this.#writers.next(attachment.options.writer),
+      input_next: writer === undefined ? 0 : this.#writers.next(writer),
     });
   }
 
@@ -229,6 +246,7 @@ export class Session implements AttachmentHost {
     this.endedAt = this.options.now();
     this.#flow.release();
     this.#resizer.close();
+    clearTimeout(this.#tellSize);
     this.ring.trim();
     for (const attachment of [...this.#attachments]) attachment.flush();
     this.#ended.resolve(undefined);
@@ -285,8 +303,6 @@ export class Session implements AttachmentHost {
     }
   }
 }
-
-let nextAttachment = 0;
 
 function ended(): DomainError {
   return new DomainError('SESSION_ENDED', 'The session has ended.');

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { type ServiceError } from '@grpc/grpc-js';
 import jwt from 'jsonwebtoken';
-import { SECRET, TestGateway, token } from '../support/gateway.js';
+import { SECRET, TestGateway, token, until } from '../support/gateway.js';
 import { endOf, GrpcClient, reasonOf, refused } from '../support/grpc-client.js';
 import { codeOf, rest, startSession } from '../support/rest.js';
 import { WsClient } from '../support/ws-client.js';
@@ -247,7 +247,8 @@ describe('who may call', () => {
       { take_control: {} },
     ])
       stream.write(frame);
-    stream.end();
+    await until('every frame is refused', () => errors.length === 5);
+    stream.cancel();
     await endOf(stream);
     expect(errors).toEqual(Array(5).fill('PERMISSION_DENIED'));
     expect((await rest(gateway, alice, 'GET', `/api/v1/sessions/${alices}`)).body).toMatchObject({

@@ -58,9 +58,13 @@ describe('survival', () => {
     const id = await startSession(gateway, alice, { command: ['/bin/cat'] });
     const ws = await WsClient.open(gateway, `/ws/pty?id=${id}`, { credential: alice });
     await ws.next('attached');
+    const several = await WsClient.open(gateway, '/ws', { credential: alice });
+    several.send({ type: 'attach', session: id, mode: 'viewer' });
+    await several.next('attached');
     const [runner] = gateway.runnerPids();
     process.kill(runner ?? 0, 'SIGKILL');
-    await ws.closes();
+    expect((await ws.closes()).code).toBe(1013);
+    expect(await several.next('detached')).toMatchObject({ channel: 0, code: 'RUNNER_UNAVAILABLE', offset: 0 });
     await until(
       'lost',
       async () => (await rest(gateway, alice, 'GET', `/api/v1/sessions/${id}`)).body['state'] === 'lost',
@@ -85,6 +89,38 @@ describe('survival', () => {
     there.close();
     await other.end('SIGTERM');
     await until('the last one took the runner with it', () => gateway.runnerPids().length === 0);
+  });
+
+  it('a gateway with a runner of its own leaves the sessions of another alone, on the same database', async () => {
+    const id = await startSession(gateway, alice, { command: ['/bin/cat'] });
+    const stranger = await gateway.stranger();
+    const own = await startSession(stranger, alice, { command: ['/bin/cat'] });
+    expect((await rest(stranger, alice, 'GET', `/api/v1/sessions/${id}`)).body['state']).toBe('running');
+    expect(await rest(stranger, alice, 'DELETE', `/api/v1/sessions/${id}`)).toMatchObject({ status: 503 });
+    const ws = await WsClient.open(stranger, `/ws/pty?id=${id}`, { credential: alice });
+    expect(await ws.closes()).toEqual({ code: 1013, reason: 'RUNNER_UNAVAILABLE' });
+    await stranger.end('SIGTERM');
+    expect(stranger.runnerPids()).toEqual([]);
+    expect((await rest(gateway, alice, 'GET', `/api/v1/sessions/${own}`)).body['state']).toBe('killed');
+    expect((await rest(gateway, alice, 'DELETE', `/api/v1/sessions/${id}`)).status).toBe(200);
+    await stranger.remove();
+  });
+
+  it('a start that a killed gateway left half-way is finished, and on record', async () => {
+    const id = await startSession(gateway, alice, { command: ['/bin/cat'] });
+    await gateway.end('SIGKILL');
+    await gateway.query(
+      `UPDATE sessions SET state = 'starting', pid = NULL, created_at = now() - interval '1 minute' WHERE id = $1`,
+      [id],
+    );
+    await gateway.launch();
+    await until(
+      'running',
+      async () => (await rest(gateway, alice, 'GET', `/api/v1/sessions/${id}`)).body['state'] === 'running',
+    );
+    expect(await gateway.audit({ action: 'pty.start', reason: 'recovered', resource: `session:${id}` })).toHaveLength(
+      1,
+    );
   });
 
   it('a stop tells clients to come back, ends sessions and flushes the record', async () => {

@@ -1,8 +1,17 @@
+import { execFileSync } from 'node:child_process';
+import { readlinkSync } from 'node:fs';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { TestGateway, token, until } from '../support/gateway.js';
-import { refused } from '../support/grpc-client.js';
+import { endOf, GrpcClient, refused } from '../support/grpc-client.js';
 import { rest, startSession } from '../support/rest.js';
 import { WsClient } from '../support/ws-client.js';
+
+/** The terminal settings of a process. */
+const sttyOf = (pid: number): string =>
+  ` ${execFileSync('stty', ['-a', '-F', readlinkSync(`/proc/${String(pid)}/fd/0`)], { encoding: 'utf8' })} `.replace(
+    /\s+/g,
+    ' ',
+  );
 
 describe('WebSocket', () => {
   let gateway: TestGateway;
@@ -109,18 +118,18 @@ describe('WebSocket', () => {
   });
 
   it('messages are handled in order, however slow the first one is', async () => {
+    // Without the terminal's echo, which may fall into the middle of what cat writes.
+    const quiet = await startSession(gateway, alice, { command: ['/bin/sh', '-c', 'stty -echo; exec cat'] });
     const ws = await WsClient.open(gateway, '/ws', { credential: alice });
-    ws.send({ type: 'attach', session: id });
+    await until('no echo', async () => {
+      const { body } = await rest(gateway, alice, 'GET', `/api/v1/sessions/${quiet}`);
+      return !sttyOf(Number(body['pid'])).includes(' echo ');
+    });
+    ws.send({ type: 'attach', session: quiet });
     const lines = Array.from({ length: 200 }, (_, index) => `line ${String(index)}`);
     for (const line of lines) ws.send({ type: 'input', data: `${line}\n` });
     await ws.sees('line 199\r\n');
-    await until('the echo of cat', () => ws.bytes().toString().split('line 199').length === 3);
-    const echoed = ws
-      .bytes()
-      .toString()
-      .split('\r\n')
-      .filter((line) => line !== '');
-    expect(echoed.filter((line, index) => echoed.indexOf(line) === index)).toEqual(lines);
+    expect(ws.bytes().toString()).toBe(lines.map((line) => `${line}\r\n`).join(''));
     ws.close();
   });
 
@@ -155,6 +164,8 @@ describe('WebSocket', () => {
     second.send({ type: 'input', data: 'x' });
     expect((await second.next('error'))['code']).toBe('NOT_CONTROLLER');
     second.send({ type: 'take_control' });
+    second.send({ type: 'input', data: 'taken\n' });
+    await second.sees('taken\r\ntaken\r\n');
     expect((await second.next('mode_changed'))['mode']).toBe('controller');
     expect((await first.next('mode_changed'))['mode']).toBe('viewer');
     first.send({ type: 'input', data: 'x' });
@@ -163,6 +174,64 @@ describe('WebSocket', () => {
     await first.sees('mine\r\nmine\r\n');
     first.close();
     second.close();
+  });
+
+  it('input refused because the program does not read hinders no later input', async () => {
+    const deaf = await startSession(gateway, alice, {
+      command: ['/bin/sh', '-c', 'stty raw -echo; printf ready:; sleep 2; exec cat'],
+    });
+    const ws = await WsClient.open(gateway, `/ws/pty?id=${deaf}`, { credential: alice });
+    await ws.sees('ready:');
+    const paste = 'x'.repeat(60_000);
+    for (let index = 0; index < 24; index += 1) ws.send({ type: 'input', data: paste });
+    expect((await ws.next('error'))['code']).toBe('INPUT_FULL');
+    await ws.sees('x'.repeat(1_000_000), 0, 20_000);
+    ws.send({ type: 'input', data: 'heard' });
+    await ws.sees('heard');
+    ws.close();
+  }, 40_000);
+
+  it('a new size, however it was asked for, is what everybody is told', async () => {
+    const ws = await WsClient.open(gateway, `/ws/pty?id=${id}&cols=101&rows=31`, { credential: alice });
+    await ws.next('attached');
+    const size = async (): Promise<unknown[]> => {
+      const { body } = await rest(gateway, alice, 'GET', `/api/v1/sessions/${id}`);
+      return [body['cols'], body['rows']];
+    };
+    await until('the size at attach', async () => String(await size()) === '101,31');
+    ws.send({ type: 'resize', cols: 99, rows: 29 });
+    await until('the new size', async () => String(await size()) === '99,29');
+    ws.close();
+  });
+
+  it('a renewed credential that may not see the session ends the view', async () => {
+    const ws = await WsClient.open(gateway, '/ws', { credential: alice });
+    ws.send({ type: 'attach', session: id });
+    await ws.next('attached');
+    ws.send({ type: 'authenticate', token: token({ roles: [] }) });
+    expect(await ws.next('detached')).toMatchObject({ channel: 0, code: 'PERMISSION_DENIED' });
+    ws.send({ type: 'ping' });
+    await ws.next('pong');
+    const one = await WsClient.open(gateway, `/ws/pty?id=${id}`, { credential: alice });
+    await one.next('attached');
+    one.send({ type: 'authenticate', token: token({ roles: [] }) });
+    expect((await one.closes()).code).toBe(4003);
+    ws.close();
+  });
+
+  it('a gRPC client that has nothing to type still sees the output and the end', async () => {
+    const brief = await startSession(gateway, alice, { command: ['/bin/sh', '-c', 'sleep 1; echo done'] });
+    const stream = new GrpcClient(gateway, alice).attach();
+    let output = '';
+    let exit: unknown = null;
+    stream.on('data', (frame: { output?: { data: Buffer }; process_exited?: { exit_code: number } }) => {
+      output += frame.output?.data.toString() ?? '';
+      exit = frame.process_exited?.exit_code ?? exit;
+    });
+    stream.write({ attach: { session: brief } });
+    stream.end();
+    expect(await endOf(stream)).toBeNull();
+    expect([output, exit]).toEqual(['done\r\n', 0]);
   });
 
   it('a client that comes back and resends loses and doubles no keystroke', async () => {
@@ -181,7 +250,8 @@ describe('WebSocket', () => {
     after.type('abcdef\n', 0);
     await after.sees('abcdef\r\nabcdef\r\n');
     after.type('gap\n', 100);
-    expect((await after.next('error'))['code']).toBe('INPUT_GAP');
+    expect(await after.next('error')).toMatchObject({ code: 'INPUT_GAP', input_next: 7 });
+    expect(await after.next('input_ack')).toMatchObject({ channel: 0, input_next: 7 });
     after.close();
   });
 

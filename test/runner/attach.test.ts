@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { createHash } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
+import { writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
@@ -46,10 +47,10 @@ describe('typing', () => {
   it('with a gap is refused, and goes on where it should', async () => {
     const id = await startEcho();
     const link = await runner.link();
-    await link.attach(id);
+    await link.attach(id, { writer_id: 'w' });
     link.typeAt(0, Buffer.from('ab'));
     link.typeAt(3, Buffer.from('d'));
-    await link.message('error');
+    expect(await link.message('error')).toMatchObject({ code: 'INPUT_GAP', input_next: 2 });
     link.typeAt(2, Buffer.from('cd'));
     await link.shows('abcd');
     expect(link.text).toBe('ready:abcd');
@@ -57,14 +58,60 @@ describe('typing', () => {
     await runner.kill(id);
   });
 
-  it('more than a program reads is refused once 1 MiB waits, and nothing of it is lost or doubled', async () => {
+  it('more than a program reads is refused once 1 MiB waits; sent again from where it says, it arrives whole', async () => {
+    const reads =
+      'stty raw -echo; printf ready:; while [ ! -e "$GO" ]; do sleep 0.05; done; head -c 3145728 | sha256sum';
+    const go = join(runner.directory, 'go');
+    const { id } = await runner.startSession(['sh', '-c', reads], { env: { GO: go } });
+    await runner.shows(id, 'ready:');
+    const link = await runner.link();
+    await link.attach(id, { writer_id: 'w' });
+    const all = randomBytes(3 * 1024 * 1024);
+    const send = (from: number): void => {
+      for (let at = from; at < all.length; at += 65_536) link.typeAt(at, all.subarray(at, at + 65_536));
+    };
+    send(0);
+    const refusal = await link.message('error');
+    expect(refusal).toMatchObject({ code: 'INPUT_FULL' });
+    expect(refusal.input_next).toBeGreaterThan(900_000);
+    writeFileSync(go, '');
+    const digest = createHash('sha256').update(all).digest('hex');
+    await until(() => {
+      if (link.text.includes(digest)) return true;
+      const told = link.messages.splice(0);
+      const next = Math.max(...told.map((message) => ('input_next' in message ? (message.input_next ?? 0) : 0)), 0);
+      if (told.some(({ type }) => type === 'error')) send(next);
+      return false;
+    }, 'all of it was read');
+    await link.end();
+  });
+
+  it('in a great many tiny pieces, to a program that reads nothing, holds up nobody', async () => {
     const { id } = await runner.startSession(['sh', '-c', 'stty raw -echo; printf ready:; sleep 600']);
     await runner.shows(id, 'ready:');
     const link = await runner.link();
     await link.attach(id);
-    const piece = Buffer.alloc(256 * 1024, 'x');
-    for (let index = 0; index < 12; index++) link.typeAt(index * piece.length, piece);
-    expect(await link.message('error')).toMatchObject({ code: 'INPUT_FULL' });
+    const key = Buffer.from('x');
+    for (let index = 0; index < 500_000; index++) link.typeAt(0, key);
+    await until(() => link.socket.writableLength === 0, 'all of it was taken');
+    await runner.kill(id);
+    expect((await runner.info()).pid).toBe(runner.pid);
+  }, 30_000);
+
+  it('is acknowledged to a writer who counts, one message for many keystrokes, and to nobody else', async () => {
+    const id = await startEcho();
+    const link = await runner.link();
+    await link.attach(id, { writer_id: 'w' });
+    for (const key of 'hello') link.type(key);
+    expect(await link.message('input_ack')).toEqual({ type: 'input_ack', input_next: 5 });
+    expect(link.messages.filter(({ type }) => type === 'input_ack')).toHaveLength(1);
+    link.close();
+    const uncounted = await runner.link();
+    await uncounted.attach(id);
+    uncounted.type(' world');
+    await uncounted.shows('world');
+    await setTimeout(300);
+    expect(uncounted.messages.map(({ type }) => type)).not.toContain('input_ack');
     await runner.kill(id);
   });
 

@@ -97,13 +97,13 @@ describe('watching', () => {
     const watch = runner.client.Watch({});
     watch.on('data', (message: WatchResponse__Output) => told.push(message)).on('error', () => undefined);
     await until(() => told.length === 1, 'the watch begins');
-    expect(told[0]?.ended).toBeUndefined();
+    expect(told[0]?.changed).toBeUndefined();
     const first = await runner.startSession(['sh', '-c', 'exit 7']);
     await until(() => told.length === 2, 'the first end is told');
     const second = await runner.startSession(['sleep', '60']);
     await runner.kill(second.id, 'idle');
     await until(() => told.length === 3, 'the second end is told');
-    expect(told.slice(1).map(({ ended }) => ended)).toMatchObject([
+    expect(told.slice(1).map(({ changed }) => changed)).toMatchObject([
       { id: first.id, state: 'exited', exit_code: 7, reason: 'exited' },
       { id: second.id, state: 'killed', reason: 'idle' },
     ]);

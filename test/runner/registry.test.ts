@@ -18,7 +18,7 @@ function create(retained: { bytes: number; sessions: number }): Registry {
 function run(command: string[]): Promise<Session> {
   const id = randomUUID();
   return new Promise((resolve) => {
-    const stop = registry.onEnd((session) => {
+    const stop = registry.onChange((session) => {
       if (session.id !== id) return;
       stop();
       resolve(session);

@@ -48,6 +48,22 @@ describe('a client that stops reading', () => {
     expect(link.error).toBeUndefined();
   });
 
+  it('and goes on asking costs no memory: nothing more is read of it', async () => {
+    const { id } = await runner.startSession(['yes', 'x'.repeat(98)]);
+    const link = await runner.link();
+    link.keep = false;
+    await link.attach(id, { writer_id: 'w' });
+    await until(() => link.bytes > MIB, 'the flood flows');
+    link.socket.pause();
+    const resident = residentBytes(runner.pid);
+    const key = Buffer.from('x');
+    for (let index = 0; index < 300_000; index++) link.typeAt(1_000_000, key); // each is answered with INPUT_GAP
+    await setTimeout(1500);
+    expect(residentBytes(runner.pid) - resident).toBeLessThan(24 * MIB);
+    link.close();
+    await runner.kill(id);
+  });
+
   it('as viewer slows nobody, and is told where it fell behind', async () => {
     const { id } = await runner.startSession(['yes', 'y'.repeat(98)]);
     const [controller, viewer] = [await runner.link(), await runner.link()];

@@ -47,6 +47,14 @@ export class TestGateway {
     return other;
   }
 
+  /** A gateway on the same database with a runner of its own. */
+  async stranger(): Promise<TestGateway> {
+    const dataDir = join(mkdtempSync(join(tmpdir(), 'gatehouse-')), 'data');
+    const other = new TestGateway(dataDir, this.databaseUrl, await freePort(), await freePort(), this.environment);
+    await other.launch();
+    return other;
+  }
+
   get url(): string {
     return `http://127.0.0.1:${this.httpPort}`;
   }
