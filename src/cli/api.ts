@@ -49,11 +49,12 @@ export class Api {
     do {
       const query: string = cursor === null ? '' : `&cursor=${encodeURIComponent(cursor)}`;
       const page = (await this.#call('GET', `/sessions?limit=100${query}`)) as {
-        items: Session[];
-        next_cursor: string | null;
+        items?: Session[];
+        next_cursor?: string | null;
       };
+      if (!Array.isArray(page.items)) throw new Failure(`${this.credentials.url} does not answer like a Gatehouse`);
       sessions.push(...page.items);
-      cursor = page.next_cursor;
+      cursor = page.next_cursor ?? null;
     } while (cursor !== null);
     return sessions;
   }
@@ -77,7 +78,7 @@ export class Api {
       throw new Failure(`${url} cannot be reached: ${reasonOf(error)}`);
     }
     const text = await response.text();
-    if (response.ok) return parse(text);
+    if (response.ok) return parse(text) ?? {};
     if (response.status >= 300 && response.status < 400)
       throw new Failure(`${url} answered with a redirect, which is not followed`);
     throw refusal(response.status, parse(text));

@@ -3,7 +3,7 @@ import { WebSocket } from 'ws';
 import { DATA_HEADER_BYTES, FrameType, readDataHeader, writeDataHeader } from '../kernel/frame.js';
 import { refusal } from './api.js';
 import type { Credentials } from './credentials.js';
-import { Failure } from './failure.js';
+import { Failure, plain } from './failure.js';
 import { InputBuffer } from './input-buffer.js';
 
 const SUBPROTOCOL = 'gatehouse.v1';
@@ -14,8 +14,13 @@ const SILENCE_MS = 20_000;
 const FIRST_RETRY_MS = 250;
 const MAX_RETRY_MS = 5000;
 const GIVE_UP_MS = 10 * 60_000;
+/** A program that does not read its input gets it again so often. */
+const RESEND_MS = 100;
 /** Close codes after which the session is worth coming back to. */
 const COME_BACK = new Set([1001, 1005, 1006, 1011, 1012, 1013, 4005]);
+
+/** What became of typed bytes: `full` ones may be tried again after `onRoom`, `refused` ones not. */
+export type Typed = 'taken' | 'full' | 'refused';
 
 /** How an attachment ended. */
 export type End =
@@ -35,6 +40,8 @@ export interface AttachListener {
   /** Output, in order, each byte once; `done` when it is on the screen. */
   onOutput(bytes: Buffer, done: () => void): void;
   onAttached(mode: string, again: boolean): void;
+  /** There is room again for input that was `full`. */
+  onRoom(): void;
   /** A line for the person, not output. */
   onNotice(text: string): void;
   onEnd(end: End): void;
@@ -57,8 +64,10 @@ export class AttachmentClient {
   #wanted: number | null = null;
   #rendered = 0;
   #acked = 0;
-  #sentTo = 0;
   #controller = false;
+  /** Control was asked for; the answer is on its way. */
+  #taking = false;
+  #resend: NodeJS.Timeout | undefined;
   #brokenSince: number | null = null;
   #retryMs = FIRST_RETRY_MS;
   #silence: NodeJS.Timeout | undefined;
@@ -87,7 +96,7 @@ export class AttachmentClient {
     socket.on('message', (data: Buffer, isBinary: boolean) => {
       alive();
       if (isBinary) this.#onOutput(data);
-      else this.#onControl(JSON.parse(data.toString('utf8')) as Record<string, unknown>);
+      else this.#onControl(parse(data.toString('utf8')));
     });
     socket.on('unexpected-response', (_request, response) => {
       let body = '';
@@ -102,13 +111,12 @@ export class AttachmentClient {
     });
   }
 
-  /** Types. @returns false when it had to be dropped: nothing is connected and the buffer is full */
-  type(bytes: Buffer): boolean {
-    if (!this.#live && !this.#input.hasRoom(bytes.length, this.#input.end - this.#sentTo)) return false;
-    const at = this.#input.end;
-    this.#input.add(bytes);
-    if (this.#live) this.#sendInput(bytes, at);
-    return true;
+  /** Types. What is typed while nothing is connected is sent when it is again. */
+  type(bytes: Buffer): Typed {
+    if (this.#live && !this.#controller && !this.#taking) return 'refused';
+    if (!this.#input.add(bytes)) return 'full';
+    this.#flush();
+    return 'taken';
   }
 
   resize(): void {
@@ -129,15 +137,17 @@ export class AttachmentClient {
     return `${this.credentials.url.replace(/^http/, 'ws')}/ws/pty?${query.toString()}`;
   }
 
-  #onControl(message: Record<string, unknown>): void {
-    switch (message['type']) {
+  #onControl(message: Record<string, unknown> | null): void {
+    switch (message?.['type']) {
       case 'attached':
         this.#onAttached(message as unknown as Attached);
         break;
       case 'mode_changed':
-        this.#controller = message['mode'] === 'controller';
-        this.listener.onNotice(this.#controller ? 'you are in control' : 'somebody else took control; you are viewing');
-        if (this.#controller) this.resize();
+        this.#onMode(message['mode'] === 'controller');
+        break;
+      case 'input_ack':
+        this.#input.applied(Number(message['input_next']));
+        this.listener.onRoom();
         break;
       case 'process_exited':
         this.#end({
@@ -147,9 +157,33 @@ export class AttachmentClient {
         });
         break;
       case 'error':
-        this.listener.onNotice(String(message['message']));
+        this.#onError(message);
         break;
     }
+  }
+
+  #onMode(controller: boolean): void {
+    this.#controller = controller;
+    this.#taking = false;
+    this.listener.onNotice(controller ? 'you are in control' : 'somebody else took control; you are viewing');
+    if (!controller) return;
+    this.resize();
+    this.#flush();
+    this.listener.onRoom();
+  }
+
+  /** Input that was refused is sent again from where the server wants it, or forgotten when it is not ours to type. */
+  #onError({ code, message, input_next: next }: Record<string, unknown>): void {
+    if (code === 'INPUT_FULL' || code === 'INPUT_GAP') {
+      this.#resend ??= setTimeout(() => {
+        this.#resend = undefined;
+        this.#flush();
+      }, RESEND_MS);
+      if (typeof next === 'number') this.#input.resume(next);
+      return;
+    }
+    if (code === 'NOT_CONTROLLER' && typeof next === 'number') this.#input.restart(next);
+    this.listener.onNotice(String(message));
   }
 
   #onAttached({ from, input_next, mode }: Attached): void {
@@ -163,11 +197,12 @@ export class AttachmentClient {
     this.#live = true;
     this.#brokenSince = null;
     this.#retryMs = FIRST_RETRY_MS;
-    const missing = this.#input.confirmed(input_next);
-    if (!this.#controller && controlled && !this.options.viewer) this.#send({ type: 'take_control', channel: 0 });
-    if (missing.length > 0) this.#sendInput(missing, this.#input.start);
-    this.#sentTo = this.#input.end;
+    this.#input.resume(input_next);
+    this.#taking = !this.#controller && controlled && !this.options.viewer;
+    if (this.#taking) this.#send({ type: 'take_control', channel: 0 });
+    this.#flush();
     this.listener.onAttached(mode, again);
+    this.listener.onRoom();
   }
 
   #onOutput(data: Buffer): void {
@@ -196,7 +231,10 @@ export class AttachmentClient {
     this.#live = false;
     if (this.#ended) return;
     if (!COME_BACK.has(code)) {
-      this.#end({ kind: 'failed', error: new Failure(`the server closed the connection: ${reason || String(code)}`) });
+      this.#end({
+        kind: 'failed',
+        error: new Failure(`the server closed the connection: ${plain(reason) || String(code)}`),
+      });
       return;
     }
     if (this.#wanted === null && code === 1006) {
@@ -225,7 +263,9 @@ export class AttachmentClient {
     this.#retryMs = Math.min(this.#retryMs * 2, MAX_RETRY_MS);
   }
 
-  #sendInput(bytes: Buffer, position: number): void {
+  #flush(): void {
+    if (!this.#live || !this.#controller || this.#resend !== undefined) return;
+    const { bytes, position } = this.#input.unsent();
     for (let at = 0; at < bytes.length; at += MAX_FRAME) {
       const part = bytes.subarray(at, at + MAX_FRAME);
       const frame = Buffer.alloc(DATA_HEADER_BYTES + part.length);
@@ -233,7 +273,6 @@ export class AttachmentClient {
       part.copy(frame, DATA_HEADER_BYTES);
       if (this.#socket?.readyState === WebSocket.OPEN) this.#socket.send(frame);
     }
-    this.#sentTo = position + bytes.length;
   }
 
   #send(message: object): void {
@@ -244,14 +283,17 @@ export class AttachmentClient {
     if (this.#ended) return;
     this.#ended = true;
     clearTimeout(this.#silence);
+    clearTimeout(this.#resend);
     this.#socket?.close(1000);
     this.listener.onEnd(end);
   }
 }
 
-function parse(text: string): unknown {
+/** A JSON object; null for anything else, which no Gatehouse sends. */
+function parse(text: string): Record<string, unknown> | null {
   try {
-    return JSON.parse(text);
+    const value: unknown = JSON.parse(text);
+    return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : null;
   } catch {
     return null;
   }

@@ -37,7 +37,7 @@ export async function run(args: string[]): Promise<number> {
     ...terminalSize(),
   });
   if (values.detach) {
-    console.log(session.id);
+    console.log(plain(session.id));
     return 0;
   }
   return attachTerminal(api.credentials, {

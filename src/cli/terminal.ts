@@ -2,12 +2,8 @@ import { constants } from 'node:os';
 import { AttachmentClient, type AttachOptions, type End } from './attachment-client.js';
 import type { Credentials } from './credentials.js';
 import { Failure, plain } from './failure.js';
-
-/** Modes that a program may have set and did not reset because we left it: alternate screen, mouse, paste, cursor. */
-const RESET = '\x1b[?1049l\x1b[?1000l\x1b[?1002l\x1b[?1003l\x1b[?1006l\x1b[?2004l\x1b[?25h\x1b[0m';
-const BELL = '\x07';
-/** Ctrl-D: what a terminal sends when its input ends. */
-const END_OF_INPUT = Buffer.from([0x04]);
+import { type Keys, PipedInput, TypedKeys } from './keys.js';
+import { ScreenModes } from './screen-modes.js';
 
 export interface TerminalOptions extends Omit<AttachOptions, 'size'> {
   /** What the person calls the session. */
@@ -32,7 +28,8 @@ export async function attachTerminal(credentials: Credentials, options: Terminal
   const notice = (text: string): void => {
     if (process.stderr.isTTY) process.stderr.write(`\r\n[gatehouse: ${plain(text)}]\r\n`);
   };
-  let stop = (): void => undefined;
+  const modes = new ScreenModes();
+  let keys: Keys | undefined;
   try {
     const end = await new Promise<End>((resolve) => {
       const client = new AttachmentClient(
@@ -40,21 +37,25 @@ export async function attachTerminal(credentials: Credentials, options: Terminal
         { ...options, size: terminalSize },
         {
           onOutput: (bytes, done) => {
+            if (process.stdout.isTTY) modes.see(bytes);
             process.stdout.write(bytes, done);
           },
           onAttached: (mode, again) => {
             greet(options, mode, again);
           },
+          onRoom: () => keys?.onRoom(),
           onNotice: notice,
           onEnd: resolve,
         },
       );
-      stop = readKeys(client, options.detachKey);
+      keys = process.stdin.isTTY ? new TypedKeys(client, options.detachKey) : new PipedInput(client);
       client.connect();
     });
+    // The program was left, or ended, in the middle of what it did to the screen.
+    process.stdout.write(modes.reset());
     return statusOf(end, options);
   } finally {
-    stop();
+    keys?.stop();
     restore();
   }
 }
@@ -72,33 +73,8 @@ function statusOf(end: End, { session }: TerminalOptions): number {
     const number = end.signal === null ? undefined : (constants.signals as Record<string, number>)[end.signal];
     return number === undefined ? (end.exitCode ?? 1) : 128 + number;
   }
-  if (process.stdout.isTTY) process.stdout.write(RESET);
   if (process.stderr.isTTY) process.stderr.write(`\r\ndetached; reattach with: npx gatehouse attach ${session}\r\n`);
   return 0;
-}
-
-/** Sends what is typed; returns what undoes it. */
-function readKeys(client: AttachmentClient, detachKey: number | null): () => void {
-  const { stdin, stdout } = process;
-  const interactive = stdin.isTTY;
-  const onData = (bytes: Buffer): void => {
-    const at = interactive && detachKey !== null ? bytes.indexOf(detachKey) : -1;
-    const typed = at < 0 ? bytes : bytes.subarray(0, at);
-    if (typed.length > 0 && !client.type(typed)) process.stderr.write(BELL);
-    if (at >= 0) client.detach();
-  };
-  const onEnd = (): void => {
-    client.type(END_OF_INPUT);
-  };
-  const onResize = (): void => {
-    client.resize();
-  };
-  stdin.on('data', onData).on('end', onEnd);
-  stdout.on('resize', onResize);
-  return () => {
-    stdin.off('data', onData).off('end', onEnd).pause();
-    stdout.off('resize', onResize);
-  };
 }
 
 /** Raw mode, undone on every way out of the process. */

@@ -1,4 +1,5 @@
 import { type ChildProcess, execFile } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { chmodSync, mkdtempSync, rmSync, statSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { type AddressInfo } from 'node:net';
@@ -20,6 +21,7 @@ interface Outcome {
 describe('npx gatehouse', () => {
   let gateway: TestGateway;
   let home: string;
+  const terminals: IPty[] = [];
   const alice = token();
 
   beforeAll(async () => {
@@ -27,6 +29,7 @@ describe('npx gatehouse', () => {
     home = mkdtempSync(join(tmpdir(), 'gatehouse-home-'));
   });
   afterAll(async () => {
+    for (const terminal of terminals) terminal.kill('SIGKILL');
     await gateway.remove();
     rmSync(home, { recursive: true, force: true });
   });
@@ -56,6 +59,7 @@ describe('npx gatehouse', () => {
   /** The command in a terminal of its own. */
   function inTerminal(args: string[]): { pty: IPty; shown: () => string; ended: Promise<number> } {
     const pty = spawnPty(process.execPath, [BIN, ...args], { cols: 91, rows: 31, env: environment({ TERM: 'xterm' }) });
+    terminals.push(pty);
     let shown = '';
     pty.onData((data) => {
       shown += data;
@@ -77,6 +81,44 @@ describe('npx gatehouse', () => {
   it('run reads piped input to its end', async () => {
     const ran = await gatehouse(['run', '/bin/cat'], {}, 'piped line\n');
     expect([ran.status, ran.stdout]).toEqual([0, 'piped line\r\npiped line\r\n']);
+    // Without a newline at the end the line is handed over all the same.
+    expect((await gatehouse(['run', '/bin/cat'], {}, 'unfinished')).stdout).toBe('unfinishedunfinished');
+  });
+
+  it('run pipes more than fits anywhere on the way, byte for byte', async () => {
+    const input = Array.from({ length: 400_000 }, (_, line) => `${String(line)}\n`).join('');
+    const program = ['run', '--', '/bin/sh', '-c', 'stty -echo; sleep 1; sha256sum'];
+    const { status, stdout } = await gatehouse(program, {}, input);
+    expect(stdout).toContain(createHash('sha256').update(input).digest('hex'));
+    expect(status).toBe(0);
+  }, 60_000);
+
+  it('attach --take takes over, and what is typed at once is not lost', async () => {
+    const first = inTerminal(['run', '--name', 'shared', '/bin/cat']);
+    await until('greeting', () => first.shown().includes('as controller'));
+    const second = inTerminal(['attach', '--take', 'shared']);
+    await until('the other greeting', () => second.shown().includes('attached to shared'));
+    second.pty.write('mine\r');
+    await until('it is typed', () => /mine\r+\nmine/.test(first.shown()));
+    await until('the first is told', () => first.shown().includes('somebody else took control'));
+    first.pty.write('not any more');
+    await until('a bell', () => first.shown().includes('\u0007'));
+    second.pty.write('\u0003');
+    await Promise.all([first.ended, second.ended]);
+    expect(second.shown()).not.toContain('not any more');
+  });
+
+  it('leaves the terminal as it was when a program is killed on its own screen', async () => {
+    const terminal = inTerminal([
+      'run',
+      '--',
+      '/bin/sh',
+      '-c',
+      "printf '\\033[?1049h\\033[?25l\\033[?2004h'; kill -9 $$",
+    ]);
+    expect(await terminal.ended).toBe(137);
+    const shown = terminal.shown();
+    for (const undone of ['\u001b[?1049l', '\u001b[?2004l', '\u001b[?25h']) expect(shown).toContain(undone);
   });
 
   it('in a terminal: size, raw keys, detach with Ctrl-], come back where it was, end', async () => {
