@@ -2,6 +2,7 @@ import { afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/gl
 import { Client } from 'pg';
 import type { DataSource } from 'typeorm';
 import { type AuditEvent, toEvent } from '../../src/audit/audit-event.js';
+import { AuditRecorder } from '../../src/audit/audit-recorder.js';
 import { AuditWriter, MAX_WAITING } from '../../src/audit/audit-writer.js';
 import { loadConfig } from '../../src/config/load.js';
 import { createDataSource } from '../../src/database/data-source.js';
@@ -126,6 +127,24 @@ describe('the audit writer', () => {
     await operator.query('COMMIT');
     const ids = [first, ...rest].map(({ id }) => id);
     await until('all are written', async () => (await written(ids)) === MAX_WAITING + 1, 20_000);
+  });
+
+  it('a success that was told and could not be committed is taken back in the log', async () => {
+    const recorder = new AuditRecorder(writer, logOf(told), systemClock);
+    await operator.query('ALTER TABLE audit_events RENAME TO away');
+    const recorded = recorder.record(context, { action: 'pty.kill', resource: 'session:1', success: true });
+    await expect(recorded).rejects.toMatchObject({ code: 'AUDIT_UNAVAILABLE' });
+    await operator.query('ALTER TABLE away RENAME TO audit_events');
+    recorder.onModuleDestroy();
+    const [claim, correction] = told.map(([fields]) => fields).filter(({ audit }) => audit === true);
+    expect(claim).toMatchObject({ action: 'pty.kill', success: true });
+    expect(correction).toMatchObject({
+      action: 'pty.kill',
+      id: claim?.['id'],
+      corrects: claim?.['id'],
+      success: false,
+      reason: 'AUDIT_UNAVAILABLE',
+    });
   });
 });
 
