@@ -9,6 +9,7 @@ import { AuditInterceptor } from './audit/audit.interceptor.js';
 import { AuditModule } from './audit/audit.module.js';
 import { AuthModule } from './auth/auth.module.js';
 import { AuthenticationGuard } from './auth/authentication.guard.js';
+import { signingSecrets } from './auth/signing-secrets.js';
 import { AuthorizationGuard } from './authorization/authorization.guard.js';
 import { AuthorizationModule } from './authorization/authorization.module.js';
 import type { Config } from './config/load.js';
@@ -23,8 +24,15 @@ import { validationPipe } from './transport/validation.js';
 /** The gateway: the only place that binds global guards, pipes, interceptors and filters. */
 @Module({})
 export class GatewayModule {
-  /** @param dataSource connected and migrated */
+  /**
+   * @param dataSource connected and migrated
+   * @throws ConfigurationError when the kept signing secret is damaged
+   */
   static with(config: Config, dataSource: DataSource, logger: Logger): DynamicModule {
+    // Before Nest, which would tell the mistake with a stack.
+    const secrets = signingSecrets(config, (message) => {
+      logger.info(message);
+    });
     return {
       module: GatewayModule,
       imports: [
@@ -38,7 +46,7 @@ export class GatewayModule {
         AuthorizationModule,
         RunnerLinkModule,
         ApiKeysModule,
-        AuthModule,
+        AuthModule.with(secrets),
         PtyModule,
         HealthModule,
       ],
