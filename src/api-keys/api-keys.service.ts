@@ -106,7 +106,11 @@ export class ApiKeysService {
   }
 
   #decoyHash(): Promise<string> {
-    this.#decoy ??= this.#hasher.hash(DECOY_SECRET);
+    this.#decoy ??= this.#hasher.hash(DECOY_SECRET).catch((error: unknown) => {
+      // A full queue passes: the next unknown key tries again.
+      this.#decoy = undefined;
+      throw error;
+    });
     return this.#decoy;
   }
 }
