@@ -66,8 +66,20 @@ describe('the embedded PostgreSQL', () => {
   });
 
   it.each([
-    ['cut off', () => writeFileSync(passwordFile(), 'short'), /has 5 bytes, expected at least 32/],
-    ['gone', () => rmSync(passwordFile()), /the password of .* is gone: put .* back/],
+    [
+      'cut off',
+      () => {
+        writeFileSync(passwordFile(), 'short');
+      },
+      /has 5 bytes, expected at least 32/,
+    ],
+    [
+      'gone',
+      () => {
+        rmSync(passwordFile());
+      },
+      /the password of .* is gone: put .* back/,
+    ],
   ])('says so plainly when its password is %s', async (_what, breakIt, words) => {
     const password = readFileSync(passwordFile(), 'utf8');
     breakIt();
