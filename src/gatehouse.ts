@@ -20,7 +20,7 @@ import { createLogger, nestLogger } from './transport/logging.js';
 import { systemContext } from './transport/new-context.js';
 import { answerClientError, guardRest, HTTP_LIMITS } from './transport/rest-edge.js';
 import { GatehouseWsAdapter } from './transport/ws-adapter.js';
-import { welcome } from './welcome.js';
+import { showFirstKey, welcome } from './welcome.js';
 
 /** A stop that takes longer is cut off: a supervisor would kill the process anyway. */
 const STOP_MS = 10_000;
@@ -74,14 +74,13 @@ async function serve(config: Config, logger: Logger, database: Database, runner:
   await app.startAllMicroservices();
   await app.listen(config.HTTP_PORT, config.HOST);
   grpc.setServing(true);
-  const audit = app.get(AuditTrail);
-  const firstKey = await app.get(ApiKeysService).createFirstAdminKey(systemContext());
-  await audit.record(systemContext(), {
+  await app.get(AuditTrail).record(systemContext(), {
     action: 'server.started',
     resource: null,
     success: true,
     metadata: { version: VERSION },
   });
+  const firstKey = await app.get(ApiKeysService).createFirstAdminKey(systemContext(), showFirstKey);
   welcome({ config, http: await app.getUrl(), firstKey, database: database.place });
   return { stop: () => stop({ app, websocket, grpc, config, database, logger }) };
 }

@@ -9,6 +9,7 @@ import { AuditInterceptor } from './audit/audit.interceptor.js';
 import { AuditModule } from './audit/audit.module.js';
 import { AuthModule } from './auth/auth.module.js';
 import { AuthenticationGuard } from './auth/authentication.guard.js';
+import { signingSecrets } from './auth/signing-secrets.js';
 import { AuthorizationGuard } from './authorization/authorization.guard.js';
 import { AuthorizationModule } from './authorization/authorization.module.js';
 import type { Config } from './config/load.js';
@@ -34,7 +35,12 @@ export interface GatewayParts {
 /** The gateway: the only place that binds global guards, pipes, interceptors and filters. */
 @Module({})
 export class GatewayModule {
+  /** @throws ConfigurationError when the kept signing secret is damaged */
   static with({ config, dataSource, runner, runnerId, logger }: GatewayParts): DynamicModule {
+    // Before Nest, which would tell the mistake with a stack.
+    const secrets = signingSecrets(config, (message) => {
+      logger.info(message);
+    });
     return {
       module: GatewayModule,
       imports: [
@@ -48,7 +54,7 @@ export class GatewayModule {
         AuthorizationModule,
         RunnerLinkModule.with(runner, runnerId),
         ApiKeysModule,
-        AuthModule,
+        AuthModule.with(secrets),
         PtyModule,
         HealthModule,
       ],

@@ -11,10 +11,16 @@ export interface Welcome {
 }
 
 /**
- * What a person reads after `npm start`. It goes to the terminal and not through the logger, which would mask the key
- * that is shown here once.
+ * Shows the first administrator's key. Like all that is said here it goes to the terminal and not through the logger,
+ * which would mask it.
  */
+export function showFirstKey(key: string): void {
+  process.stdout.write(`\nThe administrator’s API key. It is shown this once; keep it safe:\n  ${key}\n`);
+}
+
+/** What a person reads after `npm start`. */
 export function welcome({ config, http, firstKey, database }: Welcome): void {
+  const url = config.HTTP_PORT === 8080 && config.HOST === '127.0.0.1' ? '' : `GATEHOUSE_URL=${http} `;
   const lines = [
     '',
     `Gatehouse is ready.`,
@@ -22,18 +28,8 @@ export function welcome({ config, http, firstKey, database }: Welcome): void {
     `  gRPC             ${config.HOST}:${config.GRPC_PORT}`,
     `  data             ${config.dataDir}${database === null || database.startsWith(config.dataDir) ? '' : `, ${database}`}`,
     '',
+    firstKey === null ? 'Open a terminal:' : 'Open a first terminal, in another window:',
+    `  ${url}GATEHOUSE_TOKEN=${firstKey ?? '<your key>'} npx gatehouse run`,
   ];
-  const url = config.HTTP_PORT === 8080 && config.HOST === '127.0.0.1' ? '' : `GATEHOUSE_URL=${http} `;
-  if (firstKey === null) {
-    lines.push('Open a terminal:', `  ${url}GATEHOUSE_TOKEN=<your key> npx gatehouse run`);
-  } else {
-    lines.push(
-      'The administrator’s API key. It is shown this once; keep it safe:',
-      `  ${firstKey}`,
-      '',
-      'Open a first terminal, in another window:',
-      `  ${url}GATEHOUSE_TOKEN=${firstKey} npx gatehouse run`,
-    );
-  }
   process.stdout.write(`${lines.join('\n')}\n\n`);
 }

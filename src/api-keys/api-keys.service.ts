@@ -8,13 +8,16 @@ import { AuditTrail } from '../kernel/audit.js';
 import { DomainError } from '../kernel/errors.js';
 import { DEFAULT_TENANT, LOCAL_PROVIDER, type Principal } from '../kernel/principal.js';
 import type { RequestContext } from '../kernel/request-context.js';
-import { generateKey, parseKey } from './api-key.js';
+import { generateKey, type ParsedKey, parseKey } from './api-key.js';
 import { ApiKeyEntity } from './api-key.entity.js';
 import { SecretHasher } from './secret-hasher.js';
 
 /** Verified keys that are remembered, so that bcrypt runs once per key and minute. */
 const MAX_REMEMBERED = 10_000;
 const REMEMBERED_MS = 60_000;
+
+/** Advisory lock of the first key: one gateway makes it. */
+const FIRST_KEY_LOCK = 0x67617468;
 
 /** Compared with when the key id is unknown, so that unknown and wrong take the same time. Made at the first need. */
 const DECOY_SECRET = 'no key has this secret';
@@ -38,33 +41,30 @@ export class ApiKeysService {
   }
 
   /**
-   * Makes the first administrator's key when there is no key yet.
-   * @returns the key's text, which is never shown again; null when there are keys already
+   * Makes the first administrator's key when there is no key yet; gateways that start together make one in all.
+   * @param show shows the key's text, which exists nowhere else; what it throws undoes the key
+   * @returns the key's text; null when there are keys already
+   * @throws DomainError AUDIT_UNAVAILABLE, or the database's error: no key was made then, and the next start makes one
    */
-  async createFirstAdminKey(context: RequestContext): Promise<string | null> {
-    if (await this.keys.existsBy({})) return null;
+  async createFirstAdminKey(context: RequestContext, show: (text: string) => void): Promise<string | null> {
     const key = generateKey(this.config.production ? 'gh_live' : 'gh_test');
-    const row = this.keys.create({
-      id: key.id,
-      tenant: DEFAULT_TENANT,
-      name: 'first administrator',
-      ownerSubject: 'admin',
-      createdBy: 'system',
-      keyHash: await this.#hasher.hash(key.secret),
-      prefix: key.prefix,
-      roles: ['admin'],
-      scopes: null,
-      expiresAt: null,
-      revokedAt: null,
-    });
-    await this.keys.insert(row);
-    await this.audit.record(context, {
-      action: 'api_key.create',
-      resource: `api_key:${key.id}`,
-      success: true,
-      metadata: { name: row.name, roles: row.roles },
-    });
-    return key.text;
+    const fact = { action: 'api_key.create', resource: `api_key:${key.id}` } as const;
+    try {
+      return await this.keys.manager.transaction(async (manager) => {
+        await manager.query('SELECT pg_advisory_xact_lock($1)', [FIRST_KEY_LOCK]);
+        if (await manager.existsBy(ApiKeyEntity, {})) return null;
+        const row = manager.create(ApiKeyEntity, await this.#firstAdmin(key));
+        await manager.insert(ApiKeyEntity, row);
+        await this.audit.record(context, { ...fact, success: true, metadata: { name: row.name, roles: row.roles } });
+        // Before the commit: a key that was shown and is not there is made again, one never shown would be lost.
+        show(key.text);
+        return key.text;
+      });
+    } catch (error) {
+      const reason = error instanceof DomainError ? error.code : 'INTERNAL_ERROR';
+      this.audit.note(context, { ...fact, success: false, reason });
+      throw error;
+    }
   }
 
   /**
@@ -105,8 +105,28 @@ export class ApiKeysService {
     return matches;
   }
 
+  async #firstAdmin(key: ParsedKey): Promise<Omit<ApiKeyEntity, 'createdAt'>> {
+    return {
+      id: key.id,
+      tenant: DEFAULT_TENANT,
+      name: 'first administrator',
+      ownerSubject: 'admin',
+      createdBy: 'system',
+      keyHash: await this.#hasher.hash(key.secret),
+      prefix: key.prefix,
+      roles: ['admin'],
+      scopes: null,
+      expiresAt: null,
+      revokedAt: null,
+    };
+  }
+
   #decoyHash(): Promise<string> {
-    this.#decoy ??= this.#hasher.hash(DECOY_SECRET);
+    this.#decoy ??= this.#hasher.hash(DECOY_SECRET).catch((error: unknown) => {
+      // A full queue passes: the next unknown key tries again.
+      this.#decoy = undefined;
+      throw error;
+    });
     return this.#decoy;
   }
 }

@@ -2,9 +2,9 @@ import { compare, hash } from 'bcrypt';
 import { DomainError } from '../kernel/errors.js';
 
 /** Checks that wait for a bcrypt worker; beyond it a caller is told to come back rather than the server stalling. */
-const MAX_WAITING = 64;
+export const MAX_WAITING = 64;
 /** bcrypt runs on libuv's pool of four threads: two keep it from starving file and DNS work. */
-const MAX_RUNNING = 2;
+export const MAX_RUNNING = 2;
 
 /** bcrypt off the event loop, with a bounded queue. */
 export class SecretHasher {

@@ -1,7 +1,7 @@
 import { hostname } from 'node:os';
 import { AUDIT_ACTIONS, type AuditFact, type AuditMetadata } from '../kernel/audit.js';
 import { DEFAULT_TENANT } from '../kernel/principal.js';
-import { mask } from '../kernel/mask.js';
+import { isSecretName, mask } from '../kernel/mask.js';
 import type { RequestContext } from '../kernel/request-context.js';
 
 const MAX_METADATA_BYTES = 8192;
@@ -61,7 +61,8 @@ export function toEvent(id: string, microseconds: bigint, context: RequestContex
 
 const raised = (level: string): string => (level === 'info' ? 'warn' : level);
 
-const clean = (text: string): string => mask(text.slice(0, MAX_TEXT)).replaceAll('\0', '�');
+// Masked before it is cut: half a secret is not recognised as one.
+const clean = (text: string): string => mask(text).slice(0, MAX_TEXT).replaceAll('\0', '�');
 const cleanOrNull = (text: string | null | undefined): string | null =>
   text === null || text === undefined ? null : clean(text);
 
@@ -69,7 +70,8 @@ const cleanOrNull = (text: string | null | undefined): string | null =>
 function boundedMetadata(metadata: AuditMetadata): AuditMetadata {
   const cleaned: Record<string, AuditMetadata[string]> = {};
   for (const [name, value] of Object.entries(metadata)) {
-    cleaned[name] = typeof value === 'string' ? clean(value) : Array.isArray(value) ? value.map(clean) : value;
+    if (isSecretName(name) && value !== null) cleaned[name] = '****';
+    else cleaned[name] = typeof value === 'string' ? clean(value) : Array.isArray(value) ? value.map(clean) : value;
   }
   return Buffer.byteLength(JSON.stringify(cleaned)) <= MAX_METADATA_BYTES ? cleaned : { truncated: true };
 }

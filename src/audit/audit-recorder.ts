@@ -1,11 +1,12 @@
 import { Inject, Injectable, type OnModuleDestroy } from '@nestjs/common';
-import { PinoLogger } from 'nestjs-pino';
 import { type AuditFact, AuditTrail } from '../kernel/audit.js';
 import { type Clock } from '../kernel/clock.js';
 import { newId } from '../kernel/ids.js';
+import type { Log } from '../kernel/log.js';
 import type { RequestContext } from '../kernel/request-context.js';
 import { CLOCK } from '../kernel/tokens.js';
 import { type AuditEvent, toEvent } from './audit-event.js';
+import { AUDIT_LOG } from './audit-log.js';
 import { AuditWriter } from './audit-writer.js';
 import { RepeatCounter } from './repeat-counter.js';
 
@@ -31,14 +32,20 @@ export class AuditRecorder extends AuditTrail implements OnModuleDestroy {
 
   constructor(
     private readonly writer: AuditWriter,
-    private readonly logger: PinoLogger,
+    @Inject(AUDIT_LOG) private readonly log: Log,
     @Inject(CLOCK) private readonly clock: Clock,
   ) {
     super();
   }
 
-  record(context: RequestContext, fact: AuditFact): Promise<void> {
-    return this.writer.commit(this.#tell(context, fact));
+  async record(context: RequestContext, fact: AuditFact): Promise<void> {
+    const event = this.#tell(context, fact);
+    try {
+      await this.writer.commit(event);
+    } catch (error) {
+      this.#correct(event);
+      throw error;
+    }
   }
 
   note(context: RequestContext, fact: AuditFact): void {
@@ -69,10 +76,19 @@ export class AuditRecorder extends AuditTrail implements OnModuleDestroy {
     this.note(context, { ...fact, metadata: { ...fact.metadata, repeated: further } });
   }
 
+  /** The first line told the outcome before the commit: a second one with the same id takes it back. */
+  #correct(event: AuditEvent): void {
+    const outcome = { success: false, reason: 'AUDIT_UNAVAILABLE', level: 'error', corrects: event.id };
+    this.log.error(
+      { audit: true, ...event, ...outcome },
+      `audit ${event.action} not confirmed: its row was not written`,
+    );
+  }
+
   #tell(context: RequestContext, fact: AuditFact): AuditEvent {
     const event = toEvent(newId(), this.clock.microseconds(), context, fact);
     const level = event.level === 'error' ? 'error' : event.level === 'warn' ? 'warn' : 'info';
-    this.logger[level]({ audit: true, ...event }, `audit ${event.action}`);
+    this.log[level]({ audit: true, ...event }, `audit ${event.action}`);
     return event;
   }
 }

@@ -1,12 +1,15 @@
-import { Injectable, type BeforeApplicationShutdown } from '@nestjs/common';
-import { PinoLogger } from 'nestjs-pino';
+import { type BeforeApplicationShutdown, Inject, Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
+import { isRowRefused } from '../database/errors.js';
+import { type Clock } from '../kernel/clock.js';
 import { DomainError } from '../kernel/errors.js';
-import { isDatabaseAway } from '../transport/error-mapping.js';
+import type { Log } from '../kernel/log.js';
+import { CLOCK } from '../kernel/tokens.js';
 import type { AuditEvent } from './audit-event.js';
+import { AUDIT_LOG } from './audit-log.js';
 
 /** Events that may wait for their commit; past it the trail is unavailable rather than the memory. */
-const MAX_WAITING = 20_000;
+export const MAX_WAITING = 20_000;
 const MAX_BATCH = 500;
 const RETRY_MS = 500;
 /** How long a stop waits for the last rows. */
@@ -58,7 +61,8 @@ export class AuditWriter implements BeforeApplicationShutdown {
 
   constructor(
     private readonly dataSource: DataSource,
-    private readonly logger: PinoLogger,
+    @Inject(AUDIT_LOG) private readonly log: Log,
+    @Inject(CLOCK) private readonly clock: Clock,
   ) {}
 
   /** Whether the last write reached the database. */
@@ -76,7 +80,7 @@ export class AuditWriter implements BeforeApplicationShutdown {
   /** Writes the row as soon as can be; it waits in memory while the database is away. */
   enqueue(event: AuditEvent): void {
     // The log line was written already, so the fact is not lost; the row is, and loudly.
-    if (!this.#enqueue({ event })) this.logger.error({ auditEventId: event.id }, 'audit queue full, row not written');
+    if (!this.#enqueue({ event })) this.log.error({ auditEventId: event.id }, 'audit queue full, row not written');
   }
 
   /** The data source closes later, in onApplicationShutdown. */
@@ -86,11 +90,11 @@ export class AuditWriter implements BeforeApplicationShutdown {
 
   /** Waits until everything is written, for a bounded time. */
   async flush(): Promise<void> {
-    const deadline = Date.now() + FLUSH_ON_STOP_MS;
-    while (this.#writing !== null && Date.now() < deadline) {
+    const deadline = this.clock.now() + FLUSH_ON_STOP_MS;
+    while (this.#writing !== null && this.clock.now() < deadline) {
       await Promise.race([this.#writing, new Promise((resolve) => setTimeout(resolve, 100))]);
     }
-    if (this.#waiting.length > 0) this.logger.error({ rows: this.#waiting.length }, 'audit rows not written at stop');
+    if (this.#waiting.length > 0) this.log.error({ rows: this.#waiting.length }, 'audit rows not written at stop');
   }
 
   #enqueue(item: Waiting): boolean {
@@ -121,24 +125,34 @@ export class AuditWriter implements BeforeApplicationShutdown {
         INSERT,
         COLUMNS.map(([name]) => batch.map(({ event }) => columnValue(event, name))),
       );
-      this.#failing = false;
-      for (const { settle } of batch) settle?.resolve();
-      return [];
     } catch (error) {
-      if (!isDatabaseAway(error) && batch.length > 1) return this.#writeSingly(batch);
-      this.#failing = true;
-      this.logger.error({ err: error, rows: batch.length }, 'audit rows could not be written');
-      for (const { settle } of batch) settle?.reject(unavailable(error));
-      // A single row that the database itself refuses would be refused for ever.
-      return isDatabaseAway(error) ? batch.filter(({ settle }) => settle === undefined) : [];
+      return isRowRefused(error) ? this.#isolate(batch, error) : this.#postpone(batch, error);
     }
+    this.#failing = false;
+    for (const { settle } of batch) settle?.resolve();
+    return [];
   }
 
-  /** One bad row must not block the others. */
-  async #writeSingly(batch: readonly Waiting[]): Promise<Waiting[]> {
-    const unwritten: Waiting[] = [];
-    for (const item of batch) unwritten.push(...(await this.#write([item])));
-    return unwritten;
+  /** Nothing can be written now: whoever waits is told, in this batch and behind it, and the rest is kept. */
+  #postpone(batch: readonly Waiting[], error: unknown): Waiting[] {
+    this.#failing = true;
+    const waiting = [...batch, ...this.#waiting];
+    this.log.error({ err: error, rows: waiting.length }, 'audit rows cannot be written now');
+    for (const { settle } of waiting) settle?.reject(unavailable(error));
+    this.#waiting = this.#waiting.filter(({ settle }) => settle === undefined);
+    return batch.filter(({ settle }) => settle === undefined);
+  }
+
+  /** A row that PostgreSQL refuses is dropped, loudly, since it would be refused for ever; it is found by halving. */
+  async #isolate(batch: readonly Waiting[], error: unknown): Promise<Waiting[]> {
+    const [only] = batch;
+    if (only !== undefined && batch.length === 1) {
+      this.log.error({ err: error, auditEventId: only.event.id }, 'audit row refused by PostgreSQL and dropped');
+      only.settle?.reject(unavailable(error));
+      return [];
+    }
+    const half = batch.length >> 1;
+    return [...(await this.#write(batch.slice(0, half))), ...(await this.#write(batch.slice(half)))];
   }
 }
 

@@ -2,7 +2,9 @@ import { createHmac, createSecretKey, type KeyObject, timingSafeEqual } from 'no
 import { Inject, Injectable } from '@nestjs/common';
 import { PassportStrategy } from '@nestjs/passport';
 import { Strategy, type StrategyOptionsWithoutRequest } from 'passport-jwt';
+import { type Clock } from '../kernel/clock.js';
 import { type Principal } from '../kernel/principal.js';
+import { CLOCK } from '../kernel/tokens.js';
 import { CLOCK_SKEW_SECONDS, LOCAL_ISSUER, principalFromClaims } from './claims.js';
 import { SIGNING_SECRETS, type SigningSecrets } from './signing-secrets.js';
 
@@ -17,7 +19,10 @@ export interface JwtRequest {
  */
 @Injectable()
 export class JwtStrategy extends PassportStrategy(Strategy, 'jwt') {
-  constructor(@Inject(SIGNING_SECRETS) secrets: SigningSecrets) {
+  constructor(
+    @Inject(SIGNING_SECRETS) secrets: SigningSecrets,
+    @Inject(CLOCK) private readonly clock: Clock,
+  ) {
     const keys = secrets.map((secret) => createSecretKey(secret, 'utf8'));
     super({
       jwtFromRequest: (request: unknown) => (request as JwtRequest).token,
@@ -37,7 +42,7 @@ export class JwtStrategy extends PassportStrategy(Strategy, 'jwt') {
 
   /** Called by passport with the verified payload. */
   validate(payload: unknown): Principal {
-    return principalFromClaims(payload, Date.now() / 1000);
+    return principalFromClaims(payload, this.clock.now() / 1000);
   }
 }
 

@@ -1,34 +1,38 @@
-import { accessSync, chmodSync, constants, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { randomToken } from '../kernel/ids.js';
+import { accessSync, chmodSync, constants, mkdirSync, type Stats, statSync } from 'node:fs';
 import { ConfigurationError } from './load.js';
 
 /**
- * Makes DATA_DIR (mode 0700) and checks that it can be written.
- * @throws ConfigurationError with a plain sentence when it cannot
+ * Makes DATA_DIR (mode 0700), or checks one that is there: it is never changed. Others may read its list of names, the
+ * files in it are closed; they may not write it, since they could put files of their own in the place of ours.
+ * @throws ConfigurationError with a plain sentence when it cannot be used
  */
 export function prepareDataDirectory(path: string): void {
-  try {
-    mkdirSync(path, { recursive: true, mode: 0o700 });
-    if (!statSync(path).isDirectory()) throw Object.assign(new Error(), { code: 'ENOTDIR' });
-    accessSync(path, constants.R_OK | constants.W_OK | constants.X_OK);
-    chmodSync(path, 0o700);
-  } catch (error) {
-    const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown';
+  const found = madeOrFound(path);
+  const name = JSON.stringify(path);
+  if (found.uid !== process.getuid?.()) {
+    throw new ConfigurationError([`DATA_DIR: ${name} belongs to another user, expected a folder of this user's`]);
+  }
+  if ((found.mode & 0o022) !== 0) {
+    const mode = (found.mode & 0o7777).toString(8);
     throw new ConfigurationError([
-      `DATA_DIR: ${JSON.stringify(path)} cannot be written (${code}), expected a folder that this user may create and write`,
+      `DATA_DIR: other users may write ${name} (mode ${mode}), expected a folder that only its owner may write`,
     ]);
   }
 }
 
-/** A secret that this installation made for itself, kept 0600 in DATA_DIR; made at the first call. */
-export function localSecret(dataDirectory: string, name: string): { value: string; created: boolean } {
-  const path = join(dataDirectory, name);
+function madeOrFound(path: string): Stats {
   try {
-    writeFileSync(path, randomToken(48), { mode: 0o600, flag: 'wx' });
-    return { value: readFileSync(path, 'utf8'), created: true };
+    const made = mkdirSync(path, { recursive: true, mode: 0o700 });
+    // The mode above is subject to the umask.
+    if (made !== undefined) chmodSync(path, 0o700);
+    const found = statSync(path);
+    if (!found.isDirectory()) throw Object.assign(new Error(), { code: 'ENOTDIR' });
+    accessSync(path, constants.R_OK | constants.W_OK | constants.X_OK);
+    return found;
   } catch (error) {
-    if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) throw error;
-    return { value: readFileSync(path, 'utf8').trim(), created: false };
+    const { code = 'unknown' } = Object(error) as { code?: string };
+    throw new ConfigurationError([
+      `DATA_DIR: ${JSON.stringify(path)} cannot be written (${code}), expected a folder that this user may create and write`,
+    ]);
   }
 }

@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto';
 import {
   chownSync,
   existsSync,
@@ -13,8 +12,10 @@ import {
 } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { Client } from 'pg';
-import { privateDirectory, shortHash, socketDirectory } from '../kernel/private-directory.js';
+import { localSecret, readSecret } from '../config/local-secret.js';
+import { shortHash, socketDirectory } from '../kernel/private-directory.js';
 import { type Account, postgresAccount } from './postgres-account.js';
+import { releaseStaleLock, serves } from './postgres-presence.js';
 import { type PostgresBinaries, postgresBinaries } from './postgres-binaries.js';
 import { runProgram } from './run-program.js';
 
@@ -37,7 +38,8 @@ interface Cluster {
   readonly data: string;
   readonly sockets: string;
   readonly logFile: string;
-  readonly password: string;
+  /** The superuser's password; beside the cluster, so that one is never there without the other. */
+  readonly passwordFile: string;
   readonly account: Account | null;
   readonly binaries: PostgresBinaries;
 }
@@ -52,6 +54,7 @@ interface Cluster {
 export class EmbeddedPostgres {
   private constructor(
     private readonly cluster: Cluster,
+    private readonly password: string,
     /** Whether this call started it, rather than finding it running. */
     readonly owned: boolean,
   ) {}
@@ -59,13 +62,14 @@ export class EmbeddedPostgres {
   /** @throws Error with a sentence for the operator */
   static async open({ dataDir, log }: EmbeddedOptions): Promise<EmbeddedPostgres> {
     const cluster = locate(dataDir);
-    if (!existsSync(join(cluster.data, 'PG_VERSION'))) {
+    const password = passwordOf(cluster, dataDir);
+    if (!isCreated(cluster)) {
       log('creating the embedded PostgreSQL');
-      await create(cluster);
+      await create(cluster, password);
     }
-    const owned = !(await isRunning(cluster));
+    const owned = !(await serves(addressOf(cluster, password, 'postgres')));
     if (owned) await start(cluster);
-    const postgres = new EmbeddedPostgres(cluster, owned);
+    const postgres = new EmbeddedPostgres(cluster, password, owned);
     await postgres.#createDatabase();
     return postgres;
   }
@@ -87,8 +91,7 @@ export class EmbeddedPostgres {
   }
 
   #urlOf(database: string): string {
-    const { sockets, password } = this.cluster;
-    return `postgres://${USER}:${password}@localhost/${database}?host=${encodeURIComponent(sockets)}`;
+    return addressOf(this.cluster, this.password, database);
   }
 
   async #createDatabase(): Promise<void> {
@@ -105,13 +108,12 @@ export class EmbeddedPostgres {
 
 function locate(dataDir: string): Cluster {
   const account = postgresAccount();
-  const password = secretOf(dataDir);
   if (account === null) {
     return {
       data: join(dataDir, 'postgres'),
       sockets: socketDirectory(dataDir, SOCKET_NAME.length),
       logFile: join(dataDir, 'postgres.log'),
-      password,
+      passwordFile: join(dataDir, 'postgres-password'),
       account,
       binaries: postgresBinaries(null),
     };
@@ -126,21 +128,34 @@ function locate(dataDir: string): Cluster {
     data: join(place, 'postgres'),
     sockets,
     logFile: join(place, 'postgres.log'),
-    password,
+    // In root's own folder: not even PostgreSQL's account needs to read it.
+    passwordFile: `${place}.password`,
     account,
     binaries: postgresBinaries(ROOT_PLACE),
   };
 }
 
-/** The superuser's password, made once and kept beside the other secrets of this installation. */
-function secretOf(dataDir: string): string {
-  const file = join(privateDirectory(dataDir), 'postgres-password');
-  if (!existsSync(file)) writeFileSync(file, randomBytes(32).toString('hex'), { mode: 0o600 });
-  return readFileSync(file, 'utf8').trim();
+const isCreated = ({ data }: Cluster): boolean => existsSync(join(data, 'PG_VERSION'));
+
+const addressOf = ({ sockets }: Cluster, password: string, database: string): string =>
+  `postgres://${USER}:${password}@localhost/${database}?host=${encodeURIComponent(sockets)}`;
+
+/**
+ * The password, made with the cluster and never after: a new one would not open it.
+ * @throws Error when the cluster is there and its password is not
+ */
+function passwordOf(cluster: Cluster, dataDir: string): string {
+  const { data, passwordFile } = cluster;
+  // Root's was kept in DATA_DIR once.
+  const known = readSecret(passwordFile) ?? readSecret(join(dataDir, 'postgres-password'));
+  if (known === null && isCreated(cluster)) {
+    throw new Error(`the password of ${data} is gone: put ${passwordFile} back, or remove ${data} with all its data`);
+  }
+  return localSecret(passwordFile, known ?? undefined).value;
 }
 
 /** Runs initdb beside the final place and renames, so that a cluster is whole or not there. */
-async function create({ data, password, account, binaries }: Cluster): Promise<void> {
+async function create({ data, account, binaries }: Cluster, password: string): Promise<void> {
   const partial = `${data}.new`;
   const passwordFile = `${data}.password`;
   rmSync(partial, { recursive: true, force: true });
@@ -157,20 +172,11 @@ async function create({ data, password, account, binaries }: Cluster): Promise<v
   }
 }
 
-async function isRunning({ data, account, binaries }: Cluster): Promise<boolean> {
-  if (!existsSync(join(data, 'postmaster.pid'))) return false;
-  try {
-    await runProgram(binaries.pgCtl, ['status', '-D', data], account);
-    return true;
-  } catch {
-    return false;
-  }
-}
-
 /** pg_ctl gives the server a session of its own, so that a Ctrl-C in our terminal does not reach it. */
 async function start(cluster: Cluster): Promise<void> {
-  const { data, logFile, account, binaries } = cluster;
+  const { data, sockets, logFile, account, binaries } = cluster;
   writeSettings(cluster);
+  for (const lock of [join(data, 'postmaster.pid'), join(sockets, `${SOCKET_NAME}.lock`)]) releaseStaleLock(lock, data);
   if (existsSync(logFile) && statSync(logFile).size > MAX_LOG_BYTES) truncateSync(logFile);
   // pg_ctl passes these two on through a shell: relative names, so that nothing in our own path is read by it.
   const names = ['-D', basename(data), '-l', basename(logFile)];

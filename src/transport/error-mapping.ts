@@ -1,4 +1,5 @@
 import { HttpException } from '@nestjs/common';
+import { isDatabaseAway } from '../database/errors.js';
 import { DomainError, type ErrorCode } from '../kernel/errors.js';
 
 /** HTTP statuses that Fastify and Nest answer by themselves, and what they are called here. */
@@ -11,11 +12,6 @@ const BY_STATUS: Readonly<Record<number, readonly [ErrorCode, string]>> = {
   415: ['UNSUPPORTED_MEDIA_TYPE', 'Send application/json.'],
   431: ['HEADERS_TOO_LARGE', 'The headers are too large.'],
 };
-
-/** Network and PostgreSQL codes that mean: the database cannot be reached or takes no queries. */
-const DATABASE_AWAY = /^(ECONNREFUSED|ECONNRESET|ENOENT|EPIPE|ETIMEDOUT|ENOTFOUND|57P0[123]|53300|08\w{3})$/;
-const DATABASE_AWAY_TEXT =
-  /Connection terminated|timeout exceeded when trying to connect|Client has encountered a connection error/;
 
 /**
  * Any thrown value as the one domain error. An unexpected one becomes INTERNAL_ERROR with the value as its cause,
@@ -32,14 +28,6 @@ export function toDomainError(thrown: unknown): DomainError {
   return new DomainError('INTERNAL_ERROR', 'Something went wrong here; the request id finds it in the log.', {
     cause: thrown,
   });
-}
-
-/** Does this error mean that PostgreSQL is away, rather than that a query was wrong? */
-export function isDatabaseAway(thrown: unknown): boolean {
-  if (!(thrown instanceof Error)) return false;
-  const code = 'code' in thrown ? String(thrown.code) : '';
-  if (DATABASE_AWAY.test(code) || DATABASE_AWAY_TEXT.test(thrown.message)) return true;
-  return 'driverError' in thrown && isDatabaseAway(thrown.driverError);
 }
 
 /** Fastify marks its own errors with a `statusCode` and an `FST_` code; nobody else's number is trusted. */

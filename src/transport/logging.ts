@@ -2,28 +2,59 @@ import type { LoggerService } from '@nestjs/common';
 import type { Params } from 'nestjs-pino';
 import pino, { type DestinationStream, type Logger } from 'pino';
 import type { Config } from '../config/load.js';
-import { mask } from '../kernel/mask.js';
+import { mask, maskJson } from '../kernel/mask.js';
 import { readableLog } from './readable-log.js';
 
+/** A line longer than this is not taken apart, only shown in part. Characters. */
+const MAX_PARSED_LINE = 1024 * 1024;
+
 /**
- * The one logger: JSON for machines, readable in a terminal, every line masked as a whole just before it is written, so
- * that no secret passes in whatever field it stands.
+ * The one logger: JSON for machines, readable in a terminal, every line masked just before it is written, so that no
+ * secret passes in whatever field it stands.
  */
 export function createLogger(config: Config): Logger {
   const readable = config.LOG_FORMAT === 'pretty' || (config.LOG_FORMAT === 'auto' && process.stdout.isTTY);
-  const target: DestinationStream = readable ? readableLog() : process.stdout;
+  return loggerTo(readable ? readableLog() : process.stdout, config.LOG_LEVEL);
+}
+
+/** The logger over any destination, which gets one masked line of JSON per call. */
+export function loggerTo(target: DestinationStream, level: Config['LOG_LEVEL']): Logger {
   const masked: DestinationStream = {
     write: (line) => {
       target.write(maskLine(line));
     },
   };
-  return pino({ level: config.LOG_LEVEL, base: null, timestamp: pino.stdTimeFunctions.isoTime }, masked);
+  return pino({ level, base: null, timestamp: pino.stdTimeFunctions.isoTime }, masked);
 }
 
-/** Masks a JSON line and keeps it one line of JSON. */
-function maskLine(line: string): string {
-  const masked = mask(line);
-  return masked.endsWith('\n') ? masked : `${masked}\n`;
+/**
+ * A line of pino's with its secrets masked: again one line of JSON, of bounded length. It is done here, where every
+ * field has arrived, those of child loggers and serialised errors too.
+ */
+export function maskLine(line: string): string {
+  return `${JSON.stringify(maskJson(withoutQueryValues(parsed(line) ?? remains(line))))}\n`;
+}
+
+function parsed(line: string): object | null {
+  if (line.length > MAX_PARSED_LINE) return null;
+  try {
+    const record: unknown = JSON.parse(line);
+    return typeof record === 'object' ? record : null;
+  } catch {
+    return null;
+  }
+}
+
+/** What is told of a line that cannot be taken apart: level and time, with which pino begins every line, and its text. */
+function remains(line: string): object {
+  const [, level, time] = /^\{"level":(\d{1,3}),"time":"([0-9TZ:.-]{1,40})"/.exec(line) ?? [];
+  return { level: Number(level ?? 50), time, msg: mask(line) };
+}
+
+/** TypeORM's errors carry the values of the query, which have no business in the log. */
+function withoutQueryValues(record: object): object {
+  if (!('err' in record) || typeof record.err !== 'object' || record.err === null) return record;
+  return { ...record, err: { ...record.err, parameters: undefined, driverError: undefined } };
 }
 
 /** nestjs-pino without its own request log: the audit trail and the error filter say what is worth saying. */

@@ -145,4 +145,18 @@ describe('the audit trail', () => {
     expect((await rest(gateway, alice, 'POST', `/api/v1/sessions/${id}/signal`, { signal: 'WINCH' })).status).toBe(204);
     expect((await rest(gateway, null, 'GET', '/health')).status).toBe(200);
   });
+
+  it.each(['error', 'fatal'])('is in the log at LOG_LEVEL=%s too', async (level) => {
+    const quiet = await TestGateway.start({ LOG_LEVEL: level });
+    await rest(quiet, 'nonsense', 'GET', '/api/v1/sessions');
+    await until('both lines', () => quiet.log.length >= 3);
+    const actions = quiet.log.map(({ audit, action }) => [audit, action]);
+    await quiet.remove();
+    expect(actions).toEqual(
+      expect.arrayContaining([
+        [true, 'server.started'],
+        [true, 'auth.failed'],
+      ]),
+    );
+  });
 });

@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { TestGateway, token, until } from '../support/gateway.js';
 import { rest, startSession } from '../support/rest.js';
@@ -36,7 +36,10 @@ describe('starting and stopping, with everything embedded', () => {
     if (!gateway) return;
     const cluster = clusterOf(gateway);
     await gateway.end();
-    if (cluster.startsWith('/var/lib/gatehouse/')) rmSync(dirname(cluster), { recursive: true, force: true });
+    if (cluster.startsWith('/var/lib/gatehouse/')) {
+      rmSync(dirname(cluster), { recursive: true, force: true });
+      rmSync(`${dirname(cluster)}.password`, { force: true });
+    }
     await gateway.remove();
     gateway = undefined;
   });
@@ -101,17 +104,24 @@ describe('starting and stopping, with everything embedded', () => {
     await prepared.remove();
   });
 
-  it('secrets and sockets are closed to other users', async () => {
-    gateway = await TestGateway.start({ AUTH_SECRET: '' }, { embedded: true });
+  it('secrets, logs and sockets are closed to other users, in a folder that is not', async () => {
+    gateway = await TestGateway.prepare({ AUTH_SECRET: '' }, { embedded: true });
+    mkdirSync(gateway.dataDir, { mode: 0o755 });
+    await gateway.launch();
+    expect(statSync(gateway.dataDir).mode & 0o777).toBe(0o755);
+    expect(gateway.log.filter(({ msg }) => /made one to sign tokens/.test(String(msg)))).toHaveLength(1);
+    const cluster = clusterOf(gateway);
+    const password = cluster.startsWith('/var') ? `${dirname(cluster)}.password` : 'postgres-password';
     const modes = [
-      '.',
+      cluster,
+      password,
+      join(dirname(cluster), 'postgres.log'),
       'auth-secret',
-      'postgres-password',
       'runner.log',
       'run',
       'run/control.sock',
       'run/bytes.sock',
-    ].map((name) => [name, (statSync(join(gateway?.dataDir ?? '', name)).mode & 0o077).toString(8)]);
+    ].map((name) => [name, (statSync(resolve(gateway?.dataDir ?? '', name)).mode & 0o077).toString(8)]);
     expect(modes.filter(([, open]) => open !== '0')).toEqual([]);
     const environment = readFileSync(`/proc/${String(gateway.runnerPids()[0])}/environ`, 'utf8');
     expect(environment).not.toMatch(/SECRET|DATABASE|TOKEN/);
@@ -177,6 +187,32 @@ describe('a start that cannot be', () => {
     expect(ended.said).toMatch(words);
     expect(ended.said).not.toMatch(/hunter2|\n\s+at /);
     expect(ended.status).toBe(status);
+    await gateway.remove();
+  });
+
+  it.each([
+    [
+      'an empty secret',
+      (dataDir: string) => {
+        writeFileSync(join(dataDir, 'auth-secret'), '');
+      },
+      /auth-secret" has 0 bytes, expected at least 32/,
+    ],
+    [
+      'a data folder that others may write',
+      (dataDir: string) => {
+        chmodSync(dataDir, 0o1777);
+      },
+      /other users may write .* \(mode 1777\)/,
+    ],
+  ])('says so plainly: %s', async (_what, breakIt, words) => {
+    const gateway = await TestGateway.prepare({ AUTH_SECRET: '' });
+    mkdirSync(gateway.dataDir, { recursive: true });
+    breakIt(gateway.dataDir);
+    const { status, said } = await failing(gateway);
+    expect(said).toMatch(words);
+    expect(said).not.toMatch(/\n\s+at /);
+    expect(status).toBe(78);
     await gateway.remove();
   });
 

@@ -1,6 +1,10 @@
-import { readFileSync } from 'node:fs';
-import { describe, expect, it } from '@jest/globals';
+import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, describe, expect, it } from '@jest/globals';
+import { prepareDataDirectory } from '../../src/config/data-directory.js';
 import { ConfigurationError, loadConfig } from '../../src/config/load.js';
+import { localSecret } from '../../src/config/local-secret.js';
 import { environmentSchema } from '../../src/config/schema.js';
 import { inheritedEnvironment } from '../../src/config/inherited-environment.js';
 
@@ -61,5 +65,63 @@ describe('configuration', () => {
       LD_PRELOAD: '/x.so',
     });
     expect(passed).toEqual({ PATH: '/usr/bin', HOME: '/home/me' });
+  });
+});
+
+describe('the data folder', () => {
+  const place = mkdtempSync(join(tmpdir(), 'gatehouse-'));
+  afterAll(() => {
+    rmSync(place, { recursive: true });
+  });
+  const modeOf = (path: string): number => statSync(path).mode & 0o7777;
+
+  it('is made closed, however deep', () => {
+    prepareDataDirectory(join(place, 'a', 'b'));
+    expect([modeOf(join(place, 'a')), modeOf(join(place, 'a', 'b'))]).toEqual([0o700, 0o700]);
+  });
+
+  it.each([0o700, 0o750, 0o755])('with mode %s is taken as it is', (mode) => {
+    const path = join(place, mode.toString(8));
+    mkdirSync(path);
+    chmodSync(path, mode);
+    prepareDataDirectory(path);
+    expect(modeOf(path)).toBe(mode);
+  });
+
+  it.each([0o777, 0o1777, 0o775])('with mode %s is refused and left alone', (mode) => {
+    const path = join(place, mode.toString(8));
+    mkdirSync(path);
+    chmodSync(path, mode);
+    expect(() => {
+      prepareDataDirectory(path);
+    }).toThrow(`other users may write ${JSON.stringify(path)} (mode ${mode.toString(8)})`);
+    expect(modeOf(path)).toBe(mode);
+  });
+});
+
+describe('a secret that is made here', () => {
+  const place = mkdtempSync(join(tmpdir(), 'gatehouse-'));
+  afterAll(() => {
+    rmSync(place, { recursive: true });
+  });
+
+  it('is made once, closed to others, and leaves nothing else behind', () => {
+    const path = join(place, 'secret');
+    const made = localSecret(path);
+    expect(made.created).toBe(true);
+    expect(Buffer.byteLength(made.value)).toBeGreaterThanOrEqual(32);
+    expect(localSecret(path)).toEqual({ value: made.value, created: false });
+    expect([readdirSync(place), statSync(path).mode & 0o777]).toEqual([['secret'], 0o600]);
+  });
+
+  it.each(['', '\n', 'x'.repeat(31), ' '.repeat(64)])('is refused when its file was cut off: %j', (content) => {
+    const path = join(place, 'cut');
+    writeFileSync(path, content);
+    expect(() => localSecret(path)).toThrow(ConfigurationError);
+    expect(readFileSync(path, 'utf8')).toBe(content);
+  });
+
+  it('is refused where it cannot be made, in a sentence', () => {
+    expect(() => localSecret('/proc/gatehouse-secret')).toThrow(/cannot be made or read \(E[A-Z]+\)/);
   });
 });
