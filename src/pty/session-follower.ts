@@ -3,10 +3,10 @@ import { PinoLogger } from 'nestjs-pino';
 import { CONFIG, type Config } from '../config/load.js';
 import type { RunnerSession__Output } from '../generated/gatehouse/runner/v1/RunnerSession.js';
 import { AuditTrail } from '../kernel/audit.js';
+import { systemContext } from '../kernel/request-context.js';
 import { RunnerClient } from '../runner-link/runner-client.js';
 import { ensureRunner } from '../runner-link/runner-process.js';
 import { type RunnerWatcher, RunnerWatch } from '../runner-link/runner-watch.js';
-import { systemContext } from '../transport/new-context.js';
 import { SessionEnds } from './session-ends.js';
 import { SessionStore } from './session-store.js';
 
