@@ -3,6 +3,7 @@ import { z } from 'zod';
 import type { AttachRequest__Output } from '../generated/gatehouse/pty/v1/AttachRequest.js';
 import type { AttachResponse } from '../generated/gatehouse/pty/v1/AttachResponse.js';
 import type { AuditAction, AuditTrail } from '../kernel/audit.js';
+import { callAt } from '../kernel/deadline.js';
 import { DomainError } from '../kernel/errors.js';
 import type { CallerContext } from '../kernel/request-context.js';
 import type { LinkListener } from '../runner-link/byte-link.js';
@@ -27,14 +28,12 @@ export interface StreamServices {
   readonly logger: Log;
 }
 
-const MAX_TIMER_MS = 2 ** 31 - 1;
-
 /** One `Attach` stream. Frames are handled strictly in order: the call is not read while one is under way. */
 export class GrpcAttachment {
   #attachment: Attachment | null = null;
   #ended = false;
   #work: Promise<void> = Promise.resolve();
-  readonly #expiry: NodeJS.Timeout | undefined;
+  readonly #cancelExpiry: (() => void) | undefined;
 
   constructor(
     private readonly call: AttachCall,
@@ -58,12 +57,9 @@ export class GrpcAttachment {
     });
     const { expiresAt } = caller.principal;
     if (expiresAt !== null) {
-      this.#expiry = setTimeout(
-        () => {
-          this.#fail(new DomainError('SESSION_EXPIRED', 'The credential of this stream has expired.'));
-        },
-        Math.min(Math.max(expiresAt.getTime() - Date.now(), 0), MAX_TIMER_MS),
-      );
+      this.#cancelExpiry = callAt(expiresAt, () => {
+        this.#fail(new DomainError('SESSION_EXPIRED', 'The credential of this stream has expired.'));
+      });
     }
   }
 
@@ -223,7 +219,7 @@ export class GrpcAttachment {
 
   #release(): void {
     this.#ended = true;
-    clearTimeout(this.#expiry);
+    this.#cancelExpiry?.();
     this.#attachment?.close();
     this.onEnd();
   }

@@ -69,6 +69,7 @@ export class PtyGateway {
     const before = context.principal;
     const fresh: RequestContext = { ...context, principal: null };
     await this.authenticator.authenticate({ text: token }, fresh);
+    if (!connection.open) return;
     if (before !== null && !samePerson(before, fresh.principal)) {
       throw new DomainError('PERMISSION_DENIED', 'A connection is renewed by the same principal only.');
     }

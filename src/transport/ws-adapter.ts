@@ -14,12 +14,10 @@ import { toDomainError } from './error-mapping.js';
 import { attachContext } from './execution-context.js';
 import { newContext } from './new-context.js';
 import { httpRefusal } from './raw-http.js';
+import { WaitingRoom } from './waiting-room.js';
 import { BINARY_SUBPROTOCOL, WsConnection, type WsMessage } from './ws-connection.js';
 
 const MAX_MESSAGE_BYTES = 1024 * 1024;
-/** Connections that have not said who they are, in all. */
-const MAX_UNAUTHENTICATED = 200;
-const AUTHENTICATE_WITHIN_MS = 30_000;
 const PING_EVERY_MS = 5000;
 const DEAD_AFTER_MS = 20_000;
 /** Clients come back over this time, not all at once. */
@@ -54,7 +52,7 @@ export class GatehouseWsAdapter implements WebSocketAdapter<WebSocketServer, Web
   readonly #servers = new Map<string, WebSocketServer>();
   readonly #clients = new Map<WebSocket, number>();
   readonly #heartbeat: NodeJS.Timeout;
-  #unauthenticated = 0;
+  readonly #waiting = new WaitingRoom();
   #draining = false;
   readonly #authenticator: Authenticator;
   readonly #audit: AuditTrail;
@@ -158,9 +156,7 @@ export class GatehouseWsAdapter implements WebSocketAdapter<WebSocketServer, Web
         rawHeader(request.rawHeaders, 'x-api-key'),
       );
       if (credential !== null) await this.#authenticator.authenticate(credential, context);
-      else if (this.#unauthenticated >= MAX_UNAUTHENTICATED) {
-        throw new DomainError('CONNECTION_LIMIT', 'Too many connections wait to authenticate.');
-      }
+      else this.#waiting.requireRoom();
       if (socket.destroyed) return;
       server.handleUpgrade(request, socket, head, (client) => {
         this.#accept(server, client, request.socket, context, url);
@@ -198,28 +194,13 @@ export class GatehouseWsAdapter implements WebSocketAdapter<WebSocketServer, Web
     };
     client.on('message', alive).on('pong', alive);
     client.once('close', () => this.#clients.delete(client));
-    this.#awaitCaller(connection);
+    this.#waiting.admit(connection, () => {
+      this.#onRecord(connection);
+    });
     server.emit('connection', client, connection);
   }
 
-  /** Counts and bounds the time until the caller is known; from then on the connection is on record. */
-  #awaitCaller(connection: WsConnection): void {
-    this.#unauthenticated += 1;
-    const settle = (): void => {
-      clearTimeout(timer);
-      connection.socket.off('close', settle);
-      this.#unauthenticated -= 1;
-    };
-    const timer = setTimeout(() => {
-      connection.closeWith(new DomainError('AUTH_TOKEN_MISSING', 'No credential came in time.'));
-    }, AUTHENTICATE_WITHIN_MS);
-    connection.socket.once('close', settle);
-    connection.onAuthenticated = () => {
-      settle();
-      this.#onRecord(connection);
-    };
-  }
-
+  /** From here on the connection is on record. */
   #onRecord({ context, socket, wire, url }: WsConnection): void {
     const since = performance.now();
     const fact = { resource: url.pathname, success: true };

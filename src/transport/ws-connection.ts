@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net';
 import { WebSocket } from 'ws';
 import type { Log } from '../kernel/log.js';
+import { callAt } from '../kernel/deadline.js';
 import { DomainError } from '../kernel/errors.js';
 import type { RequestContext } from '../kernel/request-context.js';
 import { toDomainError } from './error-mapping.js';
@@ -14,8 +15,6 @@ const MAX_CONTROL_BYTES = 400 * 1024;
 const MAX_INVALID = 10;
 const INVALID_WINDOW_MS = 60_000;
 const MAX_ID = 128;
-/** Longest delay a Node timer takes. */
-const MAX_TIMER_MS = 2 ** 31 - 1;
 /** How deep a JSON message may nest. */
 const MAX_DEPTH = 32;
 
@@ -41,7 +40,7 @@ export class WsConnection {
   #queuedBytes = 0;
   #busy = false;
   #invalid: number[] = [];
-  #expiry: NodeJS.Timeout | undefined;
+  #cancelExpiry: (() => void) | undefined;
   /** `id` of the message being handled, echoed in its answer. */
   #currentId: string | number | undefined;
 
@@ -61,6 +60,7 @@ export class WsConnection {
     socket.on('error', (error) => {
       this.logger.debug({ err: error }, 'websocket error');
     });
+    socket.once('close', () => this.#cancelExpiry?.());
   }
 
   /** Begins handling; what arrived before waits in the queue, which goes on when `onMessage` resolves. */
@@ -69,21 +69,18 @@ export class WsConnection {
     void this.#drain();
   }
 
-  /** Ends the connection when the credential ends; called again when a fresh one was presented. */
+  /** Ends the connection when the credential ends; called again when a fresh one was presented. Null: never. */
   expireAt(at: Date | null): void {
-    clearTimeout(this.#expiry);
-    if (at === null) return;
-    const wait = Math.min(Math.max(at.getTime() - Date.now(), 0), MAX_TIMER_MS);
-    this.#expiry = setTimeout(() => {
+    this.#cancelExpiry?.();
+    if (at === null || !this.open) return;
+    this.#cancelExpiry = callAt(at, () => {
       this.closeWith(new DomainError('SESSION_EXPIRED', 'The credential of this connection has expired.'));
-    }, wait);
-    this.socket.once('close', () => {
-      clearTimeout(this.#expiry);
     });
   }
 
-  /** The caller is known now. */
+  /** The caller is known now. A connection that is gone by then was never authenticated. */
   authenticated(): void {
+    if (!this.open) return;
     this.onAuthenticated?.();
     this.onAuthenticated = null;
   }
