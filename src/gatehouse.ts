@@ -18,7 +18,7 @@ import { ensureRunner, runnerDirectory } from './runner-link/runner-process.js';
 import { grpcGate } from './transport/grpc-edge.js';
 import { GatehouseGrpcServer } from './transport/grpc-server.js';
 import { createLogger, nestLogger } from './transport/logging.js';
-import { answerClientError, guardRest, HTTP_LIMITS } from './transport/rest-edge.js';
+import { guardRest, HTTP_SERVER } from './transport/rest-edge.js';
 import { GatehouseWsAdapter } from './transport/ws-adapter.js';
 import { welcome } from './welcome.js';
 
@@ -83,7 +83,7 @@ async function serve(config: Config, logger: Logger, database: Database): Promis
 }
 
 async function createApp(config: Config, logger: Logger, database: Database): Promise<NestFastifyApplication> {
-  const adapter = new FastifyAdapter({ ...HTTP_LIMITS, clientErrorHandler: answerClientError });
+  const adapter = new FastifyAdapter(HTTP_SERVER);
   const app = await NestFactory.create<NestFastifyApplication>(
     GatewayModule.with(config, database.dataSource, logger),
     adapter,

@@ -12,14 +12,13 @@ import type { RequestContext } from '../kernel/request-context.js';
 import { credentialFrom, rawHeader, refuseTokenInUrl } from './credential.js';
 import { toDomainError } from './error-mapping.js';
 import { attachContext } from './execution-context.js';
-import { newContext } from './new-context.js';
+import { Heartbeat } from './heartbeat.js';
 import { httpRefusal } from './raw-http.js';
+import { addressOf, contextOfUpgrade } from './upgrade.js';
 import { WaitingRoom } from './waiting-room.js';
 import { BINARY_SUBPROTOCOL, WsConnection, type WsMessage } from './ws-connection.js';
 
 const MAX_MESSAGE_BYTES = 1024 * 1024;
-const PING_EVERY_MS = 5000;
-const DEAD_AFTER_MS = 20_000;
 /** Clients come back over this time, not all at once. */
 const GOAWAY_SPREAD_MS = 2000;
 const DRAIN_MS = 1500;
@@ -50,8 +49,8 @@ export interface GatewayPaths {
  */
 export class GatehouseWsAdapter implements WebSocketAdapter<WebSocketServer, WebSocket, GatewayPaths> {
   readonly #servers = new Map<string, WebSocketServer>();
-  readonly #clients = new Map<WebSocket, number>();
-  readonly #heartbeat: NodeJS.Timeout;
+  readonly #clients = new Set<WebSocket>();
+  readonly #heartbeat = new Heartbeat();
   readonly #waiting = new WaitingRoom();
   #draining = false;
   readonly #authenticator: Authenticator;
@@ -67,10 +66,6 @@ export class GatehouseWsAdapter implements WebSocketAdapter<WebSocketServer, Web
     http.on('upgrade', (request, socket, head) => {
       void this.#upgrade(request, socket, head);
     });
-    this.#heartbeat = setInterval(() => {
-      this.#beat();
-    }, PING_EVERY_MS);
-    this.#heartbeat.unref();
   }
 
   create(_port: number, options: GatewayPaths): WebSocketServer {
@@ -117,20 +112,20 @@ export class GatehouseWsAdapter implements WebSocketAdapter<WebSocketServer, Web
 
   /** Nest calls it last; everything was closed by {@link close}. */
   dispose(): void {
-    clearInterval(this.#heartbeat);
+    this.#heartbeat.stop();
   }
 
   /** Before a stop: no new connections; clients are told to come back, then closed with 1001. */
   async drain(): Promise<void> {
     this.#draining = true;
     const goaway = { type: 'goaway', reason: 'shutdown' };
-    for (const client of this.#clients.keys()) {
+    for (const client of this.#clients) {
       connectionOf(client).send({ ...goaway, resume_after_ms: Math.round(Math.random() * GOAWAY_SPREAD_MS) });
       client.close(1001, 'GOING_AWAY');
     }
     const deadline = Date.now() + DRAIN_MS;
     while (this.#clients.size > 0 && Date.now() < deadline) await new Promise((resolve) => setTimeout(resolve, 20));
-    for (const client of this.#clients.keys()) client.terminate();
+    for (const client of this.#clients) client.terminate();
   }
 
   /** The message without its envelope, with the session that its channel stands for. */
@@ -149,7 +144,7 @@ export class GatehouseWsAdapter implements WebSocketAdapter<WebSocketServer, Web
     socket.on('error', () => undefined);
     const context = contextOfUpgrade(request);
     try {
-      const url = new URL(request.url ?? '/', 'ws://gatehouse');
+      const url = addressOf(request);
       const server = this.#admit(request, url);
       const credential = credentialFrom(
         rawHeader(request.rawHeaders, 'authorization'),
@@ -188,11 +183,8 @@ export class GatehouseWsAdapter implements WebSocketAdapter<WebSocketServer, Web
     const connection = new WsConnection(client, wire, context, url, this.logger);
     connections.set(client, connection);
     attachContext(client, context);
-    this.#clients.set(client, Date.now());
-    const alive = (): void => {
-      this.#clients.set(client, Date.now());
-    };
-    client.on('message', alive).on('pong', alive);
+    this.#clients.add(client);
+    this.#heartbeat.watch(client, wire);
     client.once('close', () => this.#clients.delete(client));
     this.#waiting.admit(connection, () => {
       this.#onRecord(connection);
@@ -211,25 +203,4 @@ export class GatehouseWsAdapter implements WebSocketAdapter<WebSocketServer, Web
       this.#audit.note(context, { ...fact, action: 'websocket.disconnected', metadata });
     });
   }
-
-  #beat(): void {
-    const now = Date.now();
-    for (const [client, lastSeen] of this.#clients) {
-      if (now - lastSeen > DEAD_AFTER_MS) client.terminate();
-      else if (client.readyState === WebSocket.OPEN) client.ping();
-    }
-  }
-}
-
-function contextOfUpgrade(request: IncomingMessage): RequestContext {
-  const { headers } = request;
-  const { traceparent } = headers;
-  const id = headers['x-request-id'];
-  return newContext({
-    transport: 'websocket',
-    remoteAddress: request.socket.remoteAddress,
-    requestId: typeof id === 'string' ? id : undefined,
-    traceparent: typeof traceparent === 'string' ? traceparent : undefined,
-    userAgent: headers['user-agent'],
-  });
 }

@@ -111,6 +111,37 @@ describe('the edges', () => {
     expect(await raw(gateway, bytes)).toMatch(expected);
   });
 
+  it.each(['h2c', 'TLS/1.0, HTTP/1.1'])('a client that also offers %s is served over HTTP/1.1', async (offer) => {
+    const head = (line: string): string =>
+      `${line}\r\nHost: x\r\nAuthorization: Bearer ${alice}\r\n` +
+      `Connection: Upgrade, HTTP2-Settings, close\r\nUpgrade: ${offer}\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n`;
+    expect(await raw(gateway, `${head('GET /api/v1/sessions HTTP/1.1')}\r\n`)).toMatch(/^HTTP\/1.1 200 /);
+    const body = JSON.stringify({ command: ['/bin/true'] });
+    const post = `${head('POST /api/v1/sessions HTTP/1.1')}Content-Type: application/json\r\n`;
+    expect(await raw(gateway, `${post}Content-Length: ${String(body.length)}\r\n\r\n${body}`)).toMatch(
+      /^HTTP\/1.1 201 [\s\S]*"state":"(running|exited)"/,
+    );
+  });
+
+  it.each(['//', '//ws', '/\\', '/%', '/api/v1/sessions/%ff', `/${'x'.repeat(300)}`, 'http://', '*'])(
+    'the address %s is answered clearly on REST and as an upgrade',
+    async (address) => {
+      const upgrade =
+        'Connection: Upgrade\r\nUpgrade: WebSocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n';
+      for (const headers of ['Connection: close\r\n', upgrade]) {
+        const answer = await raw(
+          gateway,
+          `GET ${address} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${alice}\r\n${headers}\r\n`,
+        );
+        expect(answer).toMatch(/^HTTP\/1.1 (400|404) [\s\S]*"code":"(MALFORMED_REQUEST|NOT_FOUND)"[\s\S]*"request_id"/);
+        expect(answer.toLowerCase()).toContain('cache-control: no-store');
+      }
+      expect(gateway.log.filter(({ msg }) => msg === 'websocket upgrade failed' || msg === 'request failed')).toEqual(
+        [],
+      );
+    },
+  );
+
   it('two Authorization headers are two credentials', async () => {
     const answer = await raw(
       gateway,
