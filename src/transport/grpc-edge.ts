@@ -7,7 +7,7 @@ import {
   type ServerMethodDefinition,
 } from '@grpc/grpc-js';
 import type { Log } from '../kernel/log.js';
-import type { Authenticator } from '../kernel/authenticator.js';
+import type { Authenticator, Credential } from '../kernel/authenticator.js';
 import { credentialFrom } from './credential.js';
 import { toDomainError } from './error-mapping.js';
 import { attachContext } from './execution-context.js';
@@ -31,12 +31,10 @@ export function grpcGate(authenticator: Authenticator, logger: Log): ServerInter
           next(metadata);
           return;
         }
-        const admit = async (): Promise<void> => {
-          const credential = credentialFrom(texts(metadata, 'authorization'), texts(metadata, 'x-api-key'));
-          await authenticator.authenticate(credential, context);
-        };
+        const present = (): Credential | null =>
+          credentialFrom(texts(metadata, 'authorization'), texts(metadata, 'x-api-key'));
         // grpc-js holds the messages of the call until `next`.
-        admit().then(
+        authenticator.authenticate(present, context).then(
           () => {
             next(metadata);
           },

@@ -5,7 +5,7 @@ import { Authenticator } from '../kernel/authenticator.js';
 import { DomainError } from '../kernel/errors.js';
 import { newId } from '../kernel/ids.js';
 import type { RequestContext } from '../kernel/request-context.js';
-import { credentialFrom, rawHeader, refuseTokenInUrl } from './credential.js';
+import { credentialOf, hasTokenInUrl } from './credential.js';
 import { attachContext } from './execution-context.js';
 import { newContext } from './new-context.js';
 import { COMMON_HEADERS, errorBody, errorHeaders } from './rest-answer.js';
@@ -27,15 +27,17 @@ export function guardRest(
     const context = contextOf(raw);
     attachContext(raw, context);
     void reply.headers({ ...COMMON_HEADERS, 'X-Request-Id': context.requestId });
-    refuseTokenInUrl(raw.url ?? '');
-    const { url } = request.routeOptions;
-    if (!request.is404 && url !== undefined && publicRoutes.has(`${request.method} ${url}`)) return;
-    const credential = credentialFrom(
-      rawHeader(raw.rawHeaders, 'authorization'),
-      rawHeader(raw.rawHeaders, 'x-api-key'),
-    );
-    await authenticator.authenticate(credential, context);
+    // A credential in the address is refused on a public route too.
+    if (isPublic(request, publicRoutes) && !hasTokenInUrl(raw)) return;
+    await authenticator.authenticate(() => credentialOf(raw), context);
   });
+}
+
+function isPublic(
+  { method, is404, routeOptions: { url } }: FastifyRequest,
+  publicRoutes: ReadonlySet<string>,
+): boolean {
+  return !is404 && url !== undefined && publicRoutes.has(`${method} ${url}`);
 }
 
 function contextOf({ headers, socket }: IncomingMessage): RequestContext {

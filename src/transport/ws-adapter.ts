@@ -9,7 +9,7 @@ import { AuditTrail } from '../kernel/audit.js';
 import { Authenticator } from '../kernel/authenticator.js';
 import { DomainError } from '../kernel/errors.js';
 import type { RequestContext } from '../kernel/request-context.js';
-import { credentialFrom, rawHeader, refuseTokenInUrl } from './credential.js';
+import { carriesCredential, credentialOf } from './credential.js';
 import { toDomainError } from './error-mapping.js';
 import { attachContext } from './execution-context.js';
 import { Heartbeat } from './heartbeat.js';
@@ -144,14 +144,12 @@ export class GatehouseWsAdapter implements WebSocketAdapter<WebSocketServer, Web
     socket.on('error', () => undefined);
     const context = contextOfUpgrade(request);
     try {
-      const url = addressOf(request);
-      const server = this.#admit(request, url);
-      const credential = credentialFrom(
-        rawHeader(request.rawHeaders, 'authorization'),
-        rawHeader(request.rawHeaders, 'x-api-key'),
-      );
-      if (credential !== null) await this.#authenticator.authenticate(credential, context);
+      if (this.#draining) throw new DomainError('GOING_AWAY', 'The server is stopping.');
+      if (carriesCredential(request)) await this.#authenticator.authenticate(() => credentialOf(request), context);
       else this.#waiting.requireRoom();
+      const url = addressOf(request);
+      const server = this.#servers.get(url.pathname);
+      if (!server) throw new DomainError('NOT_FOUND', 'There is no such resource.');
       if (socket.destroyed) return;
       server.handleUpgrade(request, socket, head, (client) => {
         this.#accept(server, client, request.socket, context, url);
@@ -167,15 +165,6 @@ export class GatehouseWsAdapter implements WebSocketAdapter<WebSocketServer, Web
       });
       socket.end(httpRefusal(error, context.requestId));
     }
-  }
-
-  /** @throws DomainError when this upgrade leads nowhere */
-  #admit(request: IncomingMessage, url: URL): WebSocketServer {
-    if (this.#draining) throw new DomainError('GOING_AWAY', 'The server is stopping.');
-    refuseTokenInUrl(request.url ?? '');
-    const server = this.#servers.get(url.pathname);
-    if (!server) throw new DomainError('NOT_FOUND', 'There is no such resource.');
-    return server;
   }
 
   #accept(server: WebSocketServer, client: WebSocket, wire: Socket, context: RequestContext, url: URL): void {
