@@ -33,11 +33,12 @@ export function guardRest(
   });
 }
 
+/** HEAD is GET without the body, so it asks for no more. */
 function isPublic(
   { method, is404, routeOptions: { url } }: FastifyRequest,
   publicRoutes: ReadonlySet<string>,
 ): boolean {
-  return !is404 && url !== undefined && publicRoutes.has(`${method} ${url}`);
+  return !is404 && url !== undefined && publicRoutes.has(`${method === 'HEAD' ? 'GET' : method} ${url}`);
 }
 
 function contextOf({ headers, socket }: IncomingMessage): RequestContext {

@@ -63,6 +63,13 @@ describe('the edges', () => {
     }
   });
 
+  it('a probe may ask for the headers alone, wherever it may ask for the answer', async () => {
+    for (const path of ['/health/live', '/health/ready', '/health'])
+      expect(await rest(gateway, null, 'HEAD', path)).toMatchObject({ status: 200, text: '' });
+    expect((await rest(gateway, null, 'HEAD', '/api/v1/sessions')).status).toBe(401);
+    expect((await rest(gateway, null, 'HEAD', '/no/such/page')).status).toBe(401);
+  });
+
   it('a body is not read before the caller is known', async () => {
     const head =
       'POST /api/v1/sessions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 999999999\r\n\r\n';
