@@ -3,7 +3,8 @@ import { PinoLogger } from 'nestjs-pino';
 import { type AuditFact, AuditTrail } from '../kernel/audit.js';
 import { type Clock } from '../kernel/clock.js';
 import { newId } from '../kernel/ids.js';
-import type { RequestContext } from '../kernel/request-context.js';
+import type { Principal } from '../kernel/principal.js';
+import type { CallerContext, RequestContext } from '../kernel/request-context.js';
 import { CLOCK } from '../kernel/tokens.js';
 import { type AuditEvent, toEvent } from './audit-event.js';
 import { AuditWriter } from './audit-writer.js';
@@ -11,6 +12,8 @@ import { RepeatCounter } from './repeat-counter.js';
 
 const MAX_STRANGERS = 20_000;
 const STRANGER_WINDOW_MS = 60_000;
+const MAX_DENIED = 20_000;
+const DENIED_WINDOW_MS = 60_000;
 const MAX_ACCEPTED = 20_000;
 const ACCEPTED_WINDOW_MS = 15 * 60_000;
 
@@ -23,6 +26,9 @@ interface Occurrence {
 @Injectable()
 export class AuditRecorder extends AuditTrail implements OnModuleDestroy {
   readonly #strangers = new RepeatCounter<Occurrence>(MAX_STRANGERS, STRANGER_WINDOW_MS, (first, further) => {
+    this.#noteFurther(first, further);
+  });
+  readonly #denied = new RepeatCounter<Occurrence>(MAX_DENIED, DENIED_WINDOW_MS, (first, further) => {
     this.#noteFurther(first, further);
   });
   readonly #accepted = new RepeatCounter<Occurrence>(MAX_ACCEPTED, ACCEPTED_WINDOW_MS, (first, further) => {
@@ -50,18 +56,23 @@ export class AuditRecorder extends AuditTrail implements OnModuleDestroy {
     if (this.#strangers.isFirst(key, { context, fact })) this.note(context, fact);
   }
 
+  noteDenied(context: CallerContext, fact: AuditFact, what: string): void {
+    const key = JSON.stringify([...callerOf(context.principal), fact.action, what]);
+    if (this.#denied.isFirst(key, { context, fact })) this.note(context, fact);
+  }
+
   noteAccepted(context: RequestContext): void {
     const { principal } = context;
     if (principal === null) return;
-    const who = [principal.tenant, principal.provider, principal.subject, principal.credentialId ?? ''];
     const fact: AuditFact = { action: 'auth.success', resource: null, success: true };
-    if (this.#accepted.isFirst(JSON.stringify([...who, context.remoteAddress]), { context, fact }))
+    if (this.#accepted.isFirst(JSON.stringify([...callerOf(principal), context.remoteAddress]), { context, fact }))
       this.note(context, fact);
   }
 
   /** Counts that are still open are told before the writer flushes. */
   onModuleDestroy(): void {
     this.#strangers.end();
+    this.#denied.end();
     this.#accepted.end();
   }
 
@@ -76,3 +87,11 @@ export class AuditRecorder extends AuditTrail implements OnModuleDestroy {
     return event;
   }
 }
+
+/** Who calls, and with which credential. */
+const callerOf = ({ tenant, provider, subject, credentialId }: Principal): string[] => [
+  tenant,
+  provider,
+  subject,
+  credentialId ?? '',
+];

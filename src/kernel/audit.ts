@@ -1,5 +1,5 @@
 /** What the audit trail is told. The audit room writes it; every other room only knows this page. */
-import type { RequestContext } from './request-context.js';
+import type { CallerContext, RequestContext } from './request-context.js';
 
 /** Every action there is; a name not listed here cannot be recorded. */
 export const AUDIT_ACTIONS = {
@@ -7,7 +7,7 @@ export const AUDIT_ACTIONS = {
   'auth.success': 'info',
   /** A credential was missing or refused; counted per address and code within a minute. */
   'auth.failed': 'warn',
-  /** A known caller asked for what they may not do. */
+  /** A known caller asked for what they may not do; counted per caller, permission and resource within a minute. */
   'authz.denied': 'warn',
   /** A WebSocket connection was accepted. */
   'websocket.connected': 'info',
@@ -70,6 +70,13 @@ export abstract class AuditTrail {
 
   /** Notes a refused stranger, counted per address and code within a minute, so that a flood cannot fill the table. */
   abstract noteStranger(context: RequestContext, fact: AuditFact): void;
+
+  /**
+   * Notes what a known caller may not do, counted per caller and `what` within a minute, so that a key held down without
+   * the permission to type, or a search for ids, cannot fill the table.
+   * @param what denials with the same text are counted as one, under the fact of the first
+   */
+  abstract noteDenied(context: CallerContext, fact: AuditFact, what: string): void;
 
   /** Notes an accepted credential, once per credential, address and 15 minutes, with the count of the window before. */
   abstract noteAccepted(context: RequestContext): void;

@@ -191,7 +191,14 @@ describe('who may call', () => {
       many.close();
     }
     expect((await rest(gateway, bob, 'GET', '/api/v1/sessions')).body['items']).toEqual([]);
-    expect(await gateway.audit({ action: 'authz.denied', user_id: 'bob', reason: 'NOT_FOUND' }, 18)).not.toEqual([]);
+    const denied = await gateway.audit({ action: 'authz.denied', user_id: 'bob', reason: 'NOT_FOUND' }, 8);
+    const told = denied.map(({ resource, metadata }) => [(metadata as { permission: string }).permission, resource]);
+    // Each once, however often and on however many transports it was tried.
+    expect(told.map((each) => each.join(' ')).sort()).toEqual(
+      ['pty:input', 'pty:kill', 'pty:resize', 'pty:signal', 'pty:view']
+        .flatMap((permission) => [NO_ONE, alices].map((id) => `${permission} session:${id}`))
+        .sort(),
+    );
     expect((await rest(gateway, alice, 'GET', `/api/v1/sessions/${alices}`)).body['state']).toBe('running');
   });
 
