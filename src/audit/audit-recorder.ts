@@ -1,11 +1,12 @@
 import { Inject, Injectable, type OnModuleDestroy } from '@nestjs/common';
 import { PinoLogger } from 'nestjs-pino';
-import { type AuditFact, AuditTrail } from '../kernel/audit.js';
+import { type AuditAttempt, type AuditFact, AuditTrail } from '../kernel/audit.js';
 import { type Clock } from '../kernel/clock.js';
 import { newId } from '../kernel/ids.js';
 import type { Principal } from '../kernel/principal.js';
 import type { CallerContext, RequestContext } from '../kernel/request-context.js';
 import { CLOCK } from '../kernel/tokens.js';
+import { toDomainError } from '../transport/error-mapping.js';
 import { type AuditEvent, toEvent } from './audit-event.js';
 import { AuditWriter } from './audit-writer.js';
 import { RepeatCounter } from './repeat-counter.js';
@@ -45,6 +46,20 @@ export class AuditRecorder extends AuditTrail implements OnModuleDestroy {
 
   record(context: RequestContext, fact: AuditFact): Promise<void> {
     return this.writer.commit(this.#tell(context, fact));
+  }
+
+  async outcome<T>(context: RequestContext, { action, resource }: AuditAttempt<T>, act: () => Promise<T>): Promise<T> {
+    const made = typeof resource === 'function' ? resource : null;
+    const named = typeof resource === 'function' ? null : resource;
+    let result: T;
+    try {
+      result = await act();
+    } catch (thrown) {
+      this.note(context, { action, resource: named, success: false, reason: toDomainError(thrown).code });
+      throw thrown;
+    }
+    await this.record(context, { action, resource: made ? made(result) : named, success: true });
+    return result;
   }
 
   note(context: RequestContext, fact: AuditFact): void {

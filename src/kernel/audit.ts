@@ -55,6 +55,13 @@ export interface AuditFact {
   readonly metadata?: AuditMetadata;
 }
 
+/** Something that is about to be tried, and whose outcome goes on record. */
+export interface AuditAttempt<T> {
+  readonly action: AuditAction;
+  /** What it is done to; made from the result when the attempt itself makes it, and then null on failure. */
+  readonly resource: string | null | ((result: T) => string | null);
+}
+
 /**
  * The audit trail. An abstract class, so that it is its own injection token.
  */
@@ -64,6 +71,13 @@ export abstract class AuditTrail {
    * @throws DomainError AUDIT_UNAVAILABLE when it cannot be made durable
    */
   abstract record(context: RequestContext, fact: AuditFact): Promise<void>;
+
+  /**
+   * Does it and records how it went: a failure with its code, without waiting, and the success before it is told.
+   * @returns what `act` returns
+   * @throws what `act` throws, and DomainError AUDIT_UNAVAILABLE when the success cannot be made durable
+   */
+  abstract outcome<T>(context: RequestContext, attempt: AuditAttempt<T>, act: () => Promise<T>): Promise<T>;
 
   /** Records a fact without waiting for the commit: refusals and ends, where nobody waits. */
   abstract note(context: RequestContext, fact: AuditFact): void;

@@ -2,7 +2,7 @@ import type { ServerDuplexStream } from '@grpc/grpc-js';
 import { z } from 'zod';
 import type { AttachRequest__Output } from '../generated/gatehouse/pty/v1/AttachRequest.js';
 import type { AttachResponse } from '../generated/gatehouse/pty/v1/AttachResponse.js';
-import type { AuditAction, AuditTrail } from '../kernel/audit.js';
+import type { AuditTrail } from '../kernel/audit.js';
 import { callAt } from '../kernel/deadline.js';
 import { DomainError } from '../kernel/errors.js';
 import type { CallerContext } from '../kernel/request-context.js';
@@ -125,24 +125,17 @@ export class GrpcAttachment {
   async #audited(kind: string, body: unknown, attachment: Attachment): Promise<void> {
     const { sessions, audit } = this.services;
     const { id } = attachment.resource;
-    const outcome = async (action: AuditAction, act: () => Promise<unknown>): Promise<void> => {
-      const fact = { action, resource: `session:${id}` };
-      try {
-        await act();
-      } catch (thrown) {
-        audit.note(this.caller, { ...fact, success: false, reason: toDomainError(thrown).code });
-        throw thrown;
-      }
-      await audit.record(this.caller, { ...fact, success: true });
-    };
+    const resource = `session:${id}`;
     if (kind === 'signal') {
       attachment.require('pty:signal');
       const { signal } = parse(frameSchemas.signal, body);
-      await outcome('pty.signal', () => sessions.signal(this.caller, { id, signal }));
+      await audit.outcome(this.caller, { action: 'pty.signal', resource }, () =>
+        sessions.signal(this.caller, { id, signal }),
+      );
     } else if (kind === 'kill') {
       attachment.require('pty:kill');
       parse(z.strictObject({}), body);
-      await outcome('pty.kill', () => sessions.kill(this.caller, { id }));
+      await audit.outcome(this.caller, { action: 'pty.kill', resource }, () => sessions.kill(this.caller, { id }));
     } else throw new DomainError('INVALID_ARGUMENT', 'frame: there is no such frame.');
   }
 

@@ -98,6 +98,18 @@ describe('the audit trail', () => {
     ]);
   });
 
+  it('names what a gRPC call made, and what could not be made by no name', async () => {
+    const grpc = new GrpcClient(gateway, token({ sub: 'maker' }));
+    const { session } = (await grpc.call('start', { command: ['/bin/true'] })) as { session: { id: string } };
+    await refused(grpc.call('start', { command: ['/no/such/program'] }));
+    grpc.close();
+    const rows = await gateway.audit({ action: 'pty.start', user_id: 'maker' }, 2);
+    expect(rows.map(({ resource, success, reason }) => [resource, success, reason])).toEqual([
+      [`session:${session.id}`, true, null],
+      [null, false, 'START_FAILED'],
+    ]);
+  });
+
   /** Rows are written in order and this one is waited for, so every row of before is there when it is. */
   const marker = (): Promise<string> => startSession(gateway, alice, { command: ['/bin/true'] });
 
