@@ -3,6 +3,7 @@ import { z } from 'zod';
 import type { AttachRequest__Output } from '../generated/gatehouse/pty/v1/AttachRequest.js';
 import type { AttachResponse } from '../generated/gatehouse/pty/v1/AttachResponse.js';
 import type { AuditTrail } from '../kernel/audit.js';
+import { logFields } from '../kernel/current-context.js';
 import { callAt } from '../kernel/deadline.js';
 import { DomainError } from '../kernel/errors.js';
 import type { CallerContext } from '../kernel/request-context.js';
@@ -83,7 +84,7 @@ export class GrpcAttachment {
   #refuse(thrown: unknown): void {
     const error = toDomainError(thrown);
     if (error.code === 'INTERNAL_ERROR') {
-      this.services.logger.error({ err: thrown, requestId: this.caller.requestId }, 'attach frame failed');
+      this.services.logger.error({ err: thrown, ...logFields(this.caller) }, 'attach frame failed');
     }
     if (this.#attachment === null) this.#fail(error);
     else this.#send({ error: { code: error.code, message: error.message } });

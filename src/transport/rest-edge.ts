@@ -2,11 +2,12 @@ import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { Authenticator } from '../kernel/authenticator.js';
+import { within } from '../kernel/current-context.js';
 import { DomainError } from '../kernel/errors.js';
 import { newId } from '../kernel/ids.js';
 import type { RequestContext } from '../kernel/request-context.js';
 import { credentialOf, hasTokenInUrl } from './credential.js';
-import { attachContext } from './execution-context.js';
+import { attachContext, contextOfCarrier } from './execution-context.js';
 import { newContext } from './new-context.js';
 import { COMMON_HEADERS, errorBody, errorHeaders } from './rest-answer.js';
 import { httpRefusal } from './raw-http.js';
@@ -22,14 +23,21 @@ export function guardRest(
   authenticator: Authenticator,
   publicRoutes: ReadonlySet<string>,
 ): void {
-  fastify.addHook('onRequest', async (request: FastifyRequest, reply: FastifyReply) => {
-    const { raw } = request;
+  fastify.addHook('onRequest', ({ raw }: FastifyRequest, reply: FastifyReply, done: () => void) => {
     const context = contextOf(raw);
     attachContext(raw, context);
     void reply.headers({ ...COMMON_HEADERS, 'X-Request-Id': context.requestId });
+    within(context, done);
+  });
+  // What follows the body is called from the socket's own events.
+  fastify.addHook('preValidation', ({ raw }: FastifyRequest, _reply: FastifyReply, done: () => void) => {
+    within(contextOfCarrier(raw), done);
+  });
+  fastify.addHook('onRequest', async (request: FastifyRequest) => {
+    const { raw } = request;
     // A credential in the address is refused on a public route too.
     if (isPublic(request, publicRoutes) && !hasTokenInUrl(raw)) return;
-    await authenticator.authenticate(() => credentialOf(raw), context);
+    await authenticator.authenticate(() => credentialOf(raw), contextOfCarrier(raw));
   });
 }
 

@@ -4,6 +4,7 @@ import type { Duplex } from 'node:stream';
 import type { INestApplicationContext, WebSocketAdapter, WsMessageHandler } from '@nestjs/common';
 import { lastValueFrom, type Observable } from 'rxjs';
 import { WebSocket, WebSocketServer } from 'ws';
+import { within } from '../kernel/current-context.js';
 import type { Log } from '../kernel/log.js';
 import { AuditTrail } from '../kernel/audit.js';
 import { Authenticator } from '../kernel/authenticator.js';
@@ -64,7 +65,8 @@ export class GatehouseWsAdapter implements WebSocketAdapter<WebSocketServer, Web
     this.#authenticator = app.get(Authenticator);
     this.#audit = app.get(AuditTrail);
     http.on('upgrade', (request, socket, head) => {
-      void this.#upgrade(request, socket, head);
+      const context = contextOfUpgrade(request);
+      void within(context, () => this.#upgrade(request, socket, head, context));
     });
   }
 
@@ -139,10 +141,9 @@ export class GatehouseWsAdapter implements WebSocketAdapter<WebSocketServer, Web
     return { ...data, channel, session };
   }
 
-  async #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
+  async #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer, context: RequestContext): Promise<void> {
     // Node leaves an upgraded socket without listeners; an unhandled error would end the process.
     socket.on('error', () => undefined);
-    const context = contextOfUpgrade(request);
     try {
       if (this.#draining) throw new DomainError('GOING_AWAY', 'The server is stopping.');
       if (carriesCredential(request)) await this.#authenticator.authenticate(() => credentialOf(request), context);

@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net';
 import { WebSocket } from 'ws';
 import type { Log } from '../kernel/log.js';
+import { logFields, within } from '../kernel/current-context.js';
 import { callAt } from '../kernel/deadline.js';
 import { DomainError } from '../kernel/errors.js';
 import type { RequestContext } from '../kernel/request-context.js';
@@ -152,7 +153,7 @@ export class WsConnection {
     for (let next = this.#queue.shift(); next && this.open; next = this.#queue.shift()) {
       this.#queuedBytes -= next.size;
       try {
-        await next.handle();
+        await within(this.context, next.handle);
       } catch (thrown) {
         this.refuse(thrown);
       } finally {
@@ -167,7 +168,7 @@ export class WsConnection {
   refuse(thrown: unknown): void {
     const error = toDomainError(thrown);
     if (error.code === 'INTERNAL_ERROR') {
-      this.logger.error({ err: thrown, requestId: this.context.requestId }, 'websocket message failed');
+      this.logger.error({ err: thrown, ...logFields(this.context) }, 'websocket message failed');
     }
     if (error.answer.http === 401) this.closeWith(error);
     else this.sendError(error);
