@@ -1,6 +1,6 @@
 import { connect } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { credentials, loadPackageDefinition, Metadata, type ServiceError } from '@grpc/grpc-js';
+import { credentials, loadPackageDefinition, type ServiceError } from '@grpc/grpc-js';
 import { loadSync } from '@grpc/proto-loader';
 import { protoPath as healthProto } from 'grpc-health-check';
 import { TestGateway, token } from '../support/gateway.js';
@@ -213,8 +213,8 @@ describe('the edges', () => {
     );
     expect([error.code, reasonOf(error)]).toEqual([5, 'NOT_FOUND']);
     expect(String(error.metadata.get('grpc-status-details-bin')[0])).toContain('grpc-request-7');
-    const large = await refused(grpc.call('write', { id: 'x', data: Buffer.alloc(5 * 1024 * 1024) }, new Metadata()));
-    expect([8, 16]).toContain(large.code);
+    const large = await refused(grpc.call('write', { id: 'x', data: Buffer.alloc(5 * 1024 * 1024) }));
+    expect(large.code).toBe(8);
     grpc.close();
   });
 });
