@@ -29,6 +29,3 @@ export function mask(text: string): string {
   for (const [pattern, replacement] of PATTERNS) masked = masked.replace(pattern, replacement);
   return masked;
 }
-
-/** Header names whose whole value is secret. */
-export const SECRET_HEADERS = ['authorization', 'cookie', 'set-cookie', 'x-api-key', 'proxy-authorization'] as const;

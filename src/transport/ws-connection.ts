@@ -106,15 +106,10 @@ export class WsConnection {
     this.send(this.#currentId === undefined ? message : { ...message, id: this.#currentId });
   }
 
-  /**
-   * Sends a finished frame as it is. Whole frames only: control messages go out between them.
-   * @returns false when the client does not keep up; `wire` emits `drain`
-   */
-  sendFrame(parts: readonly Buffer[]): boolean {
-    if (!this.open) return true;
-    let flowing = true;
-    for (const part of parts) flowing = this.wire.write(part);
-    return flowing;
+  /** Sends a finished frame as it is. Whole frames only: control messages go out between them. */
+  sendFrame(parts: readonly Buffer[]): void {
+    if (!this.open) return;
+    for (const part of parts) this.wire.write(part);
   }
 
   /** Tells an error that does not end the connection, unless there were too many invalid messages. */
