@@ -157,6 +157,7 @@ export class GrpcAttachment {
   }
 
   #listener(): LinkListener {
+    let telling = false;
     let last: DomainError | null = new DomainError('RUNNER_UNAVAILABLE', 'The runner cannot be reached.');
     return {
       onData: (frame) => {
@@ -174,8 +175,12 @@ export class GrpcAttachment {
             },
           });
         } else if (message.type === 'detached') {
-          last = new DomainError(message.code, 'The attachment was ended; resume at the offset given.');
-          this.#send({ detached: { code: message.code, offset: message.offset } });
+          telling = true;
+          const end = new DomainError(message.code, 'The attachment was ended; resume at the offset given.');
+          // Not before the frame is on its way: grpc-js drops what still waits when a call ends with an error.
+          this.#send({ detached: { code: message.code, offset: message.offset } }, () => {
+            this.#fail(end);
+          });
         } else if (message.type === 'mode_changed') {
           this.#send({ mode_changed: { mode: modeToProto(message.mode), reason: message.reason } });
         } else if (message.type === 'process_started') {
@@ -183,15 +188,19 @@ export class GrpcAttachment {
         } else this.#send({ error: { code: message.code, message: message.message } });
       },
       onClose: () => {
+        if (telling) return;
         if (last === null) this.#finish();
         else this.#fail(last);
       },
     };
   }
 
-  /** Writes one frame; a client that does not keep up stops the link, and with it the runner's cursor. */
-  #send(response: AttachResponse): void {
-    if (this.#ended || this.call.write(response)) return;
+  /**
+   * Writes one frame; a client that does not keep up stops the link, and with it the runner's cursor.
+   * @param sent called when the frame is on its way
+   */
+  #send(response: AttachResponse, sent?: () => void): void {
+    if (this.#ended || this.call.write(response, sent)) return;
     const attachment = this.#attachment;
     attachment?.pause();
     this.call.once('drain', () => {
