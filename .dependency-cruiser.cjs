@@ -51,6 +51,18 @@ module.exports = {
       to: { path: '\\.(controller|grpc|gateway)\\.ts$' },
     },
     {
+      name: 'services-know-no-transport',
+      comment:
+        'Services, stores and what authenticates or records know no kind of transport; guards and interceptors are ' +
+        'edges. The mapping of thrown values, which needs a Nest type, is the one exception.',
+      severity: 'error',
+      from: {
+        path: '\\.service\\.ts$|^src/(api-keys|audit|auth|authorization|database|runner-link)/|^src/pty/session-',
+        pathNot: '\\.(guard|interceptor)\\.ts$',
+      },
+      to: { path: '^src/transport/', pathNot: '^src/transport/error-mapping\\.ts$' },
+    },
+    {
       name: 'no-orphans',
       severity: 'error',
       from: { orphan: true, path: '^src/', pathNot: ['^src/generated/', '^src/(main|cli/main|runner/main)\\.ts$'] },

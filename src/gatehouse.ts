@@ -11,14 +11,14 @@ import { GatewayModule, type GatewayParts } from './gateway.module.js';
 import { AuditTrail } from './kernel/audit.js';
 import { Authenticator } from './kernel/authenticator.js';
 import { VERSION } from './kernel/package.js';
+import { systemContext } from './kernel/request-context.js';
 import { GrpcAttachments } from './pty/grpc-attachments.js';
 import { RunnerClient } from './runner-link/runner-client.js';
 import { endRunnerProcess, ensureRunner, runnerDirectory } from './runner-link/runner-process.js';
 import { grpcGate } from './transport/grpc-edge.js';
 import { GatehouseGrpcServer } from './transport/grpc-server.js';
 import { createLogger, nestLogger } from './transport/logging.js';
-import { systemContext } from './transport/new-context.js';
-import { answerClientError, guardRest, HTTP_LIMITS } from './transport/rest-edge.js';
+import { guardRest, HTTP_SERVER } from './transport/rest-edge.js';
 import { GatehouseWsAdapter } from './transport/ws-adapter.js';
 import { showFirstKey, welcome } from './welcome.js';
 
@@ -86,7 +86,7 @@ async function serve(config: Config, logger: Logger, database: Database, runner:
 }
 
 async function createApp(parts: GatewayParts): Promise<NestFastifyApplication> {
-  const adapter = new FastifyAdapter({ ...HTTP_LIMITS, clientErrorHandler: answerClientError });
+  const adapter = new FastifyAdapter(HTTP_SERVER);
   const app = await NestFactory.create<NestFastifyApplication>(GatewayModule.with(parts), adapter, {
     bufferLogs: true,
     abortOnError: false,

@@ -1,10 +1,12 @@
 import { Inject, Injectable, type OnModuleDestroy } from '@nestjs/common';
-import { type AuditFact, AuditTrail } from '../kernel/audit.js';
+import { type AuditAttempt, type AuditFact, AuditTrail } from '../kernel/audit.js';
 import { type Clock } from '../kernel/clock.js';
 import { newId } from '../kernel/ids.js';
 import type { Log } from '../kernel/log.js';
-import type { RequestContext } from '../kernel/request-context.js';
+import type { Principal } from '../kernel/principal.js';
+import type { CallerContext, RequestContext } from '../kernel/request-context.js';
 import { CLOCK } from '../kernel/tokens.js';
+import { toDomainError } from '../transport/error-mapping.js';
 import { type AuditEvent, toEvent } from './audit-event.js';
 import { AUDIT_LOG } from './audit-log.js';
 import { AuditWriter } from './audit-writer.js';
@@ -12,6 +14,8 @@ import { RepeatCounter } from './repeat-counter.js';
 
 const MAX_STRANGERS = 20_000;
 const STRANGER_WINDOW_MS = 60_000;
+const MAX_DENIED = 20_000;
+const DENIED_WINDOW_MS = 60_000;
 const MAX_ACCEPTED = 20_000;
 const ACCEPTED_WINDOW_MS = 15 * 60_000;
 
@@ -24,6 +28,9 @@ interface Occurrence {
 @Injectable()
 export class AuditRecorder extends AuditTrail implements OnModuleDestroy {
   readonly #strangers = new RepeatCounter<Occurrence>(MAX_STRANGERS, STRANGER_WINDOW_MS, (first, further) => {
+    this.#noteFurther(first, further);
+  });
+  readonly #denied = new RepeatCounter<Occurrence>(MAX_DENIED, DENIED_WINDOW_MS, (first, further) => {
     this.#noteFurther(first, further);
   });
   readonly #accepted = new RepeatCounter<Occurrence>(MAX_ACCEPTED, ACCEPTED_WINDOW_MS, (first, further) => {
@@ -48,6 +55,20 @@ export class AuditRecorder extends AuditTrail implements OnModuleDestroy {
     }
   }
 
+  async outcome<T>(context: RequestContext, { action, resource }: AuditAttempt<T>, act: () => Promise<T>): Promise<T> {
+    const made = typeof resource === 'function' ? resource : null;
+    const named = typeof resource === 'function' ? null : resource;
+    let result: T;
+    try {
+      result = await act();
+    } catch (thrown) {
+      this.note(context, { action, resource: named, success: false, reason: toDomainError(thrown).code });
+      throw thrown;
+    }
+    await this.record(context, { action, resource: made ? made(result) : named, success: true });
+    return result;
+  }
+
   note(context: RequestContext, fact: AuditFact): void {
     this.writer.enqueue(this.#tell(context, fact));
   }
@@ -57,18 +78,23 @@ export class AuditRecorder extends AuditTrail implements OnModuleDestroy {
     if (this.#strangers.isFirst(key, { context, fact })) this.note(context, fact);
   }
 
+  noteDenied(context: CallerContext, fact: AuditFact, what: string): void {
+    const key = JSON.stringify([...callerOf(context.principal), fact.action, what]);
+    if (this.#denied.isFirst(key, { context, fact })) this.note(context, fact);
+  }
+
   noteAccepted(context: RequestContext): void {
     const { principal } = context;
     if (principal === null) return;
-    const who = [principal.tenant, principal.provider, principal.subject, principal.credentialId ?? ''];
     const fact: AuditFact = { action: 'auth.success', resource: null, success: true };
-    if (this.#accepted.isFirst(JSON.stringify([...who, context.remoteAddress]), { context, fact }))
+    if (this.#accepted.isFirst(JSON.stringify([...callerOf(principal), context.remoteAddress]), { context, fact }))
       this.note(context, fact);
   }
 
   /** Counts that are still open are told before the writer flushes. */
   onModuleDestroy(): void {
     this.#strangers.end();
+    this.#denied.end();
     this.#accepted.end();
   }
 
@@ -92,3 +118,11 @@ export class AuditRecorder extends AuditTrail implements OnModuleDestroy {
     return event;
   }
 }
+
+/** Who calls, and with which credential. */
+const callerOf = ({ tenant, provider, subject, credentialId }: Principal): string[] => [
+  tenant,
+  provider,
+  subject,
+  credentialId ?? '',
+];

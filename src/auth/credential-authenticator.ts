@@ -24,8 +24,9 @@ export class CredentialAuthenticator extends Authenticator {
     super();
   }
 
-  async authenticate(credential: Credential | null, context: RequestContext): Promise<void> {
+  async authenticate(present: () => Credential | null, context: RequestContext): Promise<void> {
     try {
+      const credential = present();
       if (credential === null) throw new DomainError('AUTH_TOKEN_MISSING', 'A credential is needed.');
       context.principal = await this.#verify(credential.text);
     } catch (thrown) {

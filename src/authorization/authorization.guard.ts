@@ -26,8 +26,9 @@ export class AuthorizationGuard implements CanActivate {
       return true;
     }
     const { resource: kind, field } = access.on;
-    const resource = await this.ownership.resolve(kind, fieldOf(execution, field), context);
-    if (resource === null) this.authorization.refuseUnknown(context, access.permission, kind);
+    const asked = fieldOf(execution, field);
+    const resource = await this.ownership.resolve(kind, asked, context);
+    if (resource === null) this.authorization.refuseUnknown(context, access.permission, kind, asked);
     this.authorization.require(context, access.permission, resource);
     return true;
   }

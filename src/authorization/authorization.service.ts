@@ -6,6 +6,9 @@ import type { CallerContext } from '../kernel/request-context.js';
 import type { Permission } from './permissions.js';
 import { decide, type Resource } from './policy.js';
 
+/** Longest name of an unknown resource that goes on record. */
+const MAX_ASKED = 128;
+
 /** The one place where a decision becomes an answer and, when refused, an audit event. */
 @Injectable()
 export class AuthorizationService {
@@ -17,37 +20,53 @@ export class AuthorizationService {
   }
 
   /**
-   * Lets the call pass or refuses it, noting the refusal.
+   * Lets the call pass or refuses it, noting the refusal, once a minute for the same one.
    * @throws DomainError NOT_FOUND when the caller may not even know the resource, else PERMISSION_DENIED
    */
   require(context: CallerContext, permission: Permission, resource: Resource | null): void {
     const verdict = decide(context.principal, permission, resource);
     if (verdict.allow) return;
     const named = resource === null ? null : `${resource.kind}:${resource.id}`;
-    this.refuse(context, permission, named, verdict.visible ? 'PERMISSION_DENIED' : 'NOT_FOUND', verdict.rule);
+    const code = verdict.visible ? 'PERMISSION_DENIED' : 'NOT_FOUND';
+    this.refuse(context, { permission, named, code, rule: verdict.rule, what: `${permission} ${named ?? ''}` });
   }
 
-  /** Refuses a call for a resource that does not exist, exactly as {@link require} does for one that is hidden. */
-  refuseUnknown(context: CallerContext, permission: Permission, kind: string): never {
-    this.refuse(context, permission, null, 'NOT_FOUND', `unknown_${kind}`);
-  }
-
-  private refuse(
-    context: CallerContext,
-    permission: Permission,
-    resource: string | null,
-    code: 'NOT_FOUND' | 'PERMISSION_DENIED',
-    rule: string,
-  ): never {
-    this.audit.note(context, {
-      action: 'authz.denied',
-      resource,
-      success: false,
-      reason: code,
-      metadata: { permission, rule },
+  /**
+   * Refuses a call for a resource that does not exist, exactly as {@link require} does for one that is hidden.
+   * @param asked what the caller named it by, not validated
+   */
+  refuseUnknown(context: CallerContext, permission: Permission, kind: string, asked: unknown): never {
+    const rule = `unknown_${kind}`;
+    // Counted without the name: a search through made-up ids would otherwise be a row for each.
+    this.refuse(context, {
+      permission,
+      named: nameOf(kind, asked),
+      code: 'NOT_FOUND',
+      rule,
+      what: `${permission} ${rule}`,
     });
+  }
+
+  private refuse(context: CallerContext, { permission, named, code, rule, what }: Refusal): never {
+    const metadata = { permission, rule };
+    const fact = { action: 'authz.denied', resource: named, success: false, reason: code, metadata } as const;
+    this.audit.noteDenied(context, fact, what);
     throw code === 'NOT_FOUND'
       ? new DomainError('NOT_FOUND', 'There is no such resource.')
       : new DomainError('PERMISSION_DENIED', `This needs the permission ${permission}.`);
   }
+}
+
+interface Refusal {
+  readonly permission: Permission;
+  readonly named: string | null;
+  readonly code: 'NOT_FOUND' | 'PERMISSION_DENIED';
+  readonly rule: string;
+  /** Refusals of one caller that are the same in this are counted as one. */
+  readonly what: string;
+}
+
+/** `session:<what was asked for>`, cut to a bounded length and without control characters, which a log is no place for. */
+function nameOf(kind: string, asked: unknown): string {
+  return `${kind}:${typeof asked === 'string' ? asked.slice(0, MAX_ASKED).replace(/\p{Cc}/gu, '') : ''}`;
 }

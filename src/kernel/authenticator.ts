@@ -12,8 +12,9 @@ export interface Credential {
 export abstract class Authenticator {
   /**
    * Verifies the credential and sets `context.principal`; notes success or failure in the audit trail.
-   * @param credential null when the call carried none
-   * @throws DomainError with the code of the refusal
+   * @param present takes the credential out of the call, null when it carries none. Called once, in here, so that a
+   *   credential that is refused for how it was sent (in the address, two at once, too long) is on record as well
+   * @throws DomainError with the code of the refusal, what `present` throws included
    */
-  abstract authenticate(credential: Credential | null, context: RequestContext): Promise<void>;
+  abstract authenticate(present: () => Credential | null, context: RequestContext): Promise<void>;
 }

@@ -1,3 +1,4 @@
+import { newId } from './ids.js';
 import type { Principal } from './principal.js';
 
 export type TransportName = 'rest' | 'grpc' | 'websocket' | 'system';
@@ -18,3 +19,13 @@ export interface RequestContext {
 export interface CallerContext extends RequestContext {
   principal: Principal;
 }
+
+/** A fresh context of what the server does by itself. */
+export const systemContext = (): RequestContext => ({
+  requestId: newId(),
+  traceId: null,
+  transport: 'system',
+  remoteAddress: 'local',
+  userAgent: null,
+  principal: null,
+});

@@ -29,7 +29,7 @@ export class AttachmentsService {
    */
   async open(context: CallerContext, command: AttachCommand, channel: number): Promise<Attachment> {
     const resource = await this.store.owner(command.session);
-    if (resource === null) return this.authorization.refuseUnknown(context, 'pty:view', 'session');
+    if (resource === null) return this.authorization.refuseUnknown(context, 'pty:view', 'session', command.session);
     this.authorization.require(context, 'pty:view', resource);
     await this.sessions.attachable(context, command.session);
     const link = await ByteLink.open(this.runner.directory, {

@@ -2,7 +2,9 @@ import type { ServerDuplexStream } from '@grpc/grpc-js';
 import { z } from 'zod';
 import type { AttachRequest__Output } from '../generated/gatehouse/pty/v1/AttachRequest.js';
 import type { AttachResponse } from '../generated/gatehouse/pty/v1/AttachResponse.js';
-import type { AuditAction, AuditTrail } from '../kernel/audit.js';
+import type { AuditTrail } from '../kernel/audit.js';
+import { logFields } from '../kernel/current-context.js';
+import { callAt } from '../kernel/deadline.js';
 import { DomainError } from '../kernel/errors.js';
 import type { CallerContext } from '../kernel/request-context.js';
 import type { LinkListener } from '../runner-link/byte-link.js';
@@ -27,14 +29,12 @@ export interface StreamServices {
   readonly logger: Log;
 }
 
-const MAX_TIMER_MS = 2 ** 31 - 1;
-
 /** One `Attach` stream. Frames are handled strictly in order: the call is not read while one is under way. */
 export class GrpcAttachment {
   #attachment: Attachment | null = null;
   #ended = false;
   #work: Promise<void> = Promise.resolve();
-  readonly #expiry: NodeJS.Timeout | undefined;
+  readonly #cancelExpiry: (() => void) | undefined;
 
   constructor(
     private readonly call: AttachCall,
@@ -59,12 +59,9 @@ export class GrpcAttachment {
     });
     const { expiresAt } = caller.principal;
     if (expiresAt !== null) {
-      this.#expiry = setTimeout(
-        () => {
-          this.#fail(new DomainError('SESSION_EXPIRED', 'The credential of this stream has expired.'));
-        },
-        Math.min(Math.max(expiresAt.getTime() - Date.now(), 0), MAX_TIMER_MS),
-      );
+      this.#cancelExpiry = callAt(expiresAt, () => {
+        this.#fail(new DomainError('SESSION_EXPIRED', 'The credential of this stream has expired.'));
+      });
     }
   }
 
@@ -88,7 +85,7 @@ export class GrpcAttachment {
   #refuse(thrown: unknown): void {
     const error = toDomainError(thrown);
     if (error.code === 'INTERNAL_ERROR') {
-      this.services.logger.error({ err: thrown, requestId: this.caller.requestId }, 'attach frame failed');
+      this.services.logger.error({ err: thrown, ...logFields(this.caller) }, 'attach frame failed');
     }
     if (this.#attachment === null) this.#fail(error);
     else this.#send({ error: { code: error.code, message: error.message } });
@@ -130,24 +127,17 @@ export class GrpcAttachment {
   async #audited(kind: string, body: unknown, attachment: Attachment): Promise<void> {
     const { sessions, audit } = this.services;
     const { id } = attachment.resource;
-    const outcome = async (action: AuditAction, act: () => Promise<unknown>): Promise<void> => {
-      const fact = { action, resource: `session:${id}` };
-      try {
-        await act();
-      } catch (thrown) {
-        audit.note(this.caller, { ...fact, success: false, reason: toDomainError(thrown).code });
-        throw thrown;
-      }
-      await audit.record(this.caller, { ...fact, success: true });
-    };
+    const resource = `session:${id}`;
     if (kind === 'signal') {
       attachment.require('pty:signal');
       const { signal } = parse(frameSchemas.signal, body);
-      await outcome('pty.signal', () => sessions.signal(this.caller, { id, signal }));
+      await audit.outcome(this.caller, { action: 'pty.signal', resource }, () =>
+        sessions.signal(this.caller, { id, signal }),
+      );
     } else if (kind === 'kill') {
       attachment.require('pty:kill');
       parse(z.strictObject({}), body);
-      await outcome('pty.kill', () => sessions.kill(this.caller, { id }));
+      await audit.outcome(this.caller, { action: 'pty.kill', resource }, () => sessions.kill(this.caller, { id }));
     } else throw new DomainError('INVALID_ARGUMENT', 'frame: there is no such frame.');
   }
 
@@ -168,6 +158,7 @@ export class GrpcAttachment {
   }
 
   #listener(): LinkListener {
+    let telling = false;
     let last: DomainError | null = new DomainError('RUNNER_UNAVAILABLE', 'The runner cannot be reached.');
     return {
       onData: (frame) => {
@@ -185,8 +176,12 @@ export class GrpcAttachment {
             },
           });
         } else if (message.type === 'detached') {
-          last = new DomainError(message.code, 'The attachment was ended; resume at the offset given.');
-          this.#send({ detached: { code: message.code, offset: message.offset } });
+          telling = true;
+          const end = new DomainError(message.code, 'The attachment was ended; resume at the offset given.');
+          // Not before the frame is on its way: grpc-js drops what still waits when a call ends with an error.
+          this.#send({ detached: { code: message.code, offset: message.offset } }, () => {
+            this.#fail(end);
+          });
         } else if (message.type === 'mode_changed') {
           this.#send({ mode_changed: { mode: modeToProto(message.mode), reason: message.reason } });
         } else if (message.type === 'process_started') {
@@ -198,15 +193,19 @@ export class GrpcAttachment {
         }
       },
       onClose: () => {
+        if (telling) return;
         if (last === null) this.#finish();
         else this.#fail(last);
       },
     };
   }
 
-  /** Writes one frame; a client that does not keep up stops the link, and with it the runner's cursor. */
-  #send(response: AttachResponse): void {
-    if (this.#ended || this.call.write(response)) return;
+  /**
+   * Writes one frame; a client that does not keep up stops the link, and with it the runner's cursor.
+   * @param sent called when the frame is on its way
+   */
+  #send(response: AttachResponse, sent?: () => void): void {
+    if (this.#ended || this.call.write(response, sent)) return;
     this.#attachment?.holdUntil((resume) => this.call.once('drain', resume));
   }
 
@@ -224,7 +223,7 @@ export class GrpcAttachment {
 
   #release(): void {
     this.#ended = true;
-    clearTimeout(this.#expiry);
+    this.#cancelExpiry?.();
     this.#attachment?.close();
     this.onEnd();
   }

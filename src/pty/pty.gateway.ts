@@ -10,6 +10,7 @@ import type { Principal } from '../kernel/principal.js';
 import type { CallerContext, RequestContext } from '../kernel/request-context.js';
 import { VERSION } from '../kernel/package.js';
 import { Caller } from '../transport/caller.js';
+import { bearer } from '../transport/credential.js';
 import { ErrorFilter } from '../transport/error-filter.js';
 import { connectionOf, type GatewayPaths } from '../transport/ws-adapter.js';
 import { BINARY_SUBPROTOCOL, type WsConnection } from '../transport/ws-connection.js';
@@ -22,7 +23,7 @@ import { MAX_CHANNELS, SocketAttachments } from './socket-attachments.js';
 const addressed = { session: z.string(), channel: z.int().min(0).max(65_535) };
 const onAttachment = { resource: 'session', field: 'session' } as const;
 
-const authenticateSchema = z.strictObject({ token: z.string().min(1).max(8192) });
+const authenticateSchema = z.strictObject({ token: z.string().min(1) });
 const inputSchema = z.strictObject({ ...addressed, data: z.string().min(1).max(MAX_INPUT_BYTES) });
 const resizeSchema = frameSchemas.resize.extend(addressed);
 const signalSchema = frameSchemas.signal.extend(addressed);
@@ -68,7 +69,8 @@ export class PtyGateway {
     const { context } = connection;
     const before = context.principal;
     const fresh: RequestContext = { ...context, principal: null };
-    await this.authenticator.authenticate({ text: token }, fresh);
+    await this.authenticator.authenticate(() => bearer(token), fresh);
+    if (!connection.open) return;
     if (before !== null && !samePerson(before, fresh.principal)) {
       throw new DomainError('PERMISSION_DENIED', 'A connection is renewed by the same principal only.');
     }

@@ -2,8 +2,8 @@ import { Inject, Injectable } from '@nestjs/common';
 import type { RunnerSession__Output } from '../generated/gatehouse/runner/v1/RunnerSession.js';
 import { AuditTrail } from '../kernel/audit.js';
 import type { Clock } from '../kernel/clock.js';
+import { systemContext } from '../kernel/request-context.js';
 import { CLOCK } from '../kernel/tokens.js';
-import { systemContext } from '../transport/new-context.js';
 import { type SessionEnd, SessionStore } from './session-store.js';
 
 /** Records how sessions end, each exactly once, however many gateways hear of it. */

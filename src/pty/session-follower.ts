@@ -4,11 +4,11 @@ import { CONFIG, type Config } from '../config/load.js';
 import type { RunnerSession__Output } from '../generated/gatehouse/runner/v1/RunnerSession.js';
 import { AuditTrail } from '../kernel/audit.js';
 import type { Clock } from '../kernel/clock.js';
+import { systemContext } from '../kernel/request-context.js';
 import { CLOCK, RUNNER_ID } from '../kernel/tokens.js';
 import { RunnerClient } from '../runner-link/runner-client.js';
 import { ensureRunner } from '../runner-link/runner-process.js';
 import { type RunnerWatcher, RunnerWatch } from '../runner-link/runner-watch.js';
-import { systemContext } from '../transport/new-context.js';
 import { SessionEnds } from './session-ends.js';
 import { type LiveSession, SessionStore } from './session-store.js';
 

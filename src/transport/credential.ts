@@ -18,11 +18,14 @@ export function credentialFrom(authorization: readonly string[], apiKey: readonl
     throw new DomainError('AMBIGUOUS_CREDENTIAL', 'Send one credential, not several.');
   }
   const [header] = authorization;
-  if (header !== undefined) return { text: bounded(BEARER.exec(header.trim())?.[1]) };
+  if (header !== undefined) return bearer(BEARER.exec(header.trim())?.[1]);
   const [key] = apiKey;
   if (key !== undefined) return { text: bounded(key.trim() || undefined, 'API_KEY_INVALID') };
   return null;
 }
+
+/** A credential that came by itself, as in a first message. @throws DomainError JWT_INVALID when it is none */
+export const bearer = (text: string | undefined): Credential => ({ text: bounded(text) });
 
 function bounded(text: string | undefined, code: 'JWT_INVALID' | 'API_KEY_INVALID' = 'JWT_INVALID'): string {
   if (text === undefined) throw new DomainError(code, 'The credential is not of a known form.');
@@ -30,28 +33,47 @@ function bounded(text: string | undefined, code: 'JWT_INVALID' | 'API_KEY_INVALI
   return text;
 }
 
+/** What an HTTP request carries its credential in. */
+interface Carrier {
+  readonly url?: string | undefined;
+  readonly rawHeaders: readonly string[];
+}
+
+/**
+ * The credential of an HTTP request or upgrade.
+ * @returns null when it carries none
+ * @throws DomainError TOKEN_IN_URL, and those of {@link credentialFrom}
+ */
+export function credentialOf(request: Carrier): Credential | null {
+  if (hasTokenInUrl(request)) {
+    throw new DomainError(
+      'TOKEN_IN_URL',
+      'A credential never goes in the address, where logs and histories keep it. Send an Authorization header.',
+    );
+  }
+  const { rawHeaders } = request;
+  return credentialFrom(rawHeader(rawHeaders, 'authorization'), rawHeader(rawHeaders, 'x-api-key'));
+}
+
+/** Does it carry anything in the place of a credential, right or wrong? */
+export const carriesCredential = (request: Carrier): boolean =>
+  hasTokenInUrl(request) ||
+  ['authorization', 'x-api-key'].some((name) => rawHeader(request.rawHeaders, name).length > 0);
+
+/** Is there a credential in the address? It would be in logs, histories and referrers. */
+export function hasTokenInUrl({ url = '' }: Carrier): boolean {
+  const query = url.indexOf('?');
+  if (query < 0) return false;
+  return [...new URLSearchParams(url.slice(query + 1)).keys()].some((name) =>
+    URL_PARAMETERS.includes(name.toLowerCase()),
+  );
+}
+
 /** All values of one header among Node's raw headers (`parsed` headers silently drop repeated ones). */
-export function rawHeader(rawHeaders: readonly string[], name: string): string[] {
+function rawHeader(rawHeaders: readonly string[], name: string): string[] {
   const values: string[] = [];
   for (let index = 0; index + 1 < rawHeaders.length; index += 2) {
     if (rawHeaders[index]?.toLowerCase() === name) values.push(rawHeaders[index + 1] ?? '');
   }
   return values;
-}
-
-/**
- * Refuses a credential in the address: it would be in logs, histories and referrers.
- * @throws DomainError TOKEN_IN_URL
- */
-export function refuseTokenInUrl(url: string): void {
-  const query = url.indexOf('?');
-  if (query < 0) return;
-  for (const name of new URLSearchParams(url.slice(query + 1)).keys()) {
-    if (URL_PARAMETERS.includes(name.toLowerCase())) {
-      throw new DomainError(
-        'TOKEN_IN_URL',
-        'A credential never goes in the address, where logs and histories keep it. Send an Authorization header.',
-      );
-    }
-  }
 }

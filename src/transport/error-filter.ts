@@ -2,9 +2,11 @@ import { type ArgumentsHost, Catch, type ExceptionFilter } from '@nestjs/common'
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { PinoLogger } from 'nestjs-pino';
 import { type Observable, throwError } from 'rxjs';
+import { logFields } from '../kernel/current-context.js';
+import type { DomainError } from '../kernel/errors.js';
 import { newId } from '../kernel/ids.js';
 import { toDomainError } from './error-mapping.js';
-import { contextOf, contextOfCarrier } from './execution-context.js';
+import { contextOf, findContext } from './execution-context.js';
 import { toGrpcStatus } from './grpc-status.js';
 import { errorBody, errorHeaders } from './rest-answer.js';
 import { connectionOf } from './ws-adapter.js';
@@ -26,15 +28,17 @@ export class ErrorFilter implements ExceptionFilter {
       connectionOf(host.switchToWs().getClient<object>()).refuse(thrown);
       return undefined;
     }
-    const requestId = contextOf(host).requestId;
-    return throwError(() => toGrpcStatus(this.#known(thrown, requestId), requestId));
+    const context = contextOf(host);
+    return throwError(() => toGrpcStatus(this.#known(thrown, logFields(context)), context.requestId));
   }
 
   #answerRest(thrown: unknown, host: ArgumentsHost): void {
     const http = host.switchToHttp();
     const reply = http.getResponse<FastifyReply>();
-    const requestId = requestIdOf(http.getRequest<FastifyRequest>());
-    const error = this.#known(thrown, requestId);
+    const context = findContext(http.getRequest<FastifyRequest>().raw);
+    // A request that failed before the edge gave it a context has no id yet.
+    const requestId = context?.requestId ?? newId();
+    const error = this.#known(thrown, context ? logFields(context) : { request_id: requestId });
     if (reply.sent) return;
     void reply
       .status(error.answer.http)
@@ -43,20 +47,11 @@ export class ErrorFilter implements ExceptionFilter {
   }
 
   /** The domain error, logged with its cause when it was not expected. */
-  #known(thrown: unknown, requestId: string) {
+  #known(thrown: unknown, call: object): DomainError {
     const error = toDomainError(thrown);
     if (error.answer.http >= 500) {
-      this.logger.error({ err: error.cause ?? error, code: error.code, requestId }, 'request failed');
+      this.logger.error({ err: error.cause ?? error, code: error.code, ...call }, 'request failed');
     }
     return error;
-  }
-}
-
-/** A request that failed before the edge gave it a context has no id yet. */
-function requestIdOf(request: FastifyRequest): string {
-  try {
-    return contextOfCarrier(request.raw).requestId;
-  } catch {
-    return newId();
   }
 }

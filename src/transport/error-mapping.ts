@@ -6,7 +6,6 @@ import { DomainError, type ErrorCode } from '../kernel/errors.js';
 const BY_STATUS: Readonly<Record<number, readonly [ErrorCode, string]>> = {
   400: ['MALFORMED_REQUEST', 'The request could not be read.'],
   404: ['NOT_FOUND', 'There is no such resource.'],
-  405: ['METHOD_NOT_ALLOWED', 'This method is not allowed here.'],
   408: ['REQUEST_TIMEOUT', 'The request took too long to arrive.'],
   413: ['PAYLOAD_TOO_LARGE', 'The request is too large.'],
   415: ['UNSUPPORTED_MEDIA_TYPE', 'Send application/json.'],

@@ -14,7 +14,10 @@ export function attachContext(carrier: object, context: RequestContext): void {
   contexts.set(carrier, context);
 }
 
-/** The context put there by {@link attachContext}. @throws Error when there is none: a call went around its edge */
+/** The context put there by {@link attachContext}, if any. */
+export const findContext = (carrier: object): RequestContext | undefined => contexts.get(carrier);
+
+/** The same. @throws Error when there is none: a call went around its edge */
 export function contextOfCarrier(carrier: object): RequestContext {
   const context = contexts.get(carrier);
   if (!context) throw new Error('A call reached a handler without passing its edge');

@@ -6,8 +6,10 @@ import {
   ServerListenerBuilder,
   type ServerMethodDefinition,
 } from '@grpc/grpc-js';
+import { within } from '../kernel/current-context.js';
 import type { Log } from '../kernel/log.js';
-import type { Authenticator } from '../kernel/authenticator.js';
+import type { Authenticator, Credential } from '../kernel/authenticator.js';
+import type { RequestContext } from '../kernel/request-context.js';
 import { credentialFrom } from './credential.js';
 import { toDomainError } from './error-mapping.js';
 import { attachContext } from './execution-context.js';
@@ -23,30 +25,37 @@ const PUBLIC_SERVICE = '/grpc.health.v1.Health/';
  */
 export function grpcGate(authenticator: Authenticator, logger: Log): ServerInterceptor {
   return (method: ServerMethodDefinition<unknown, unknown>, call: ServerInterceptingCallInterface) => {
+    let context: RequestContext;
+    const admit = (metadata: Metadata, next: () => void): void => {
+      const present = (): Credential | null =>
+        credentialFrom(texts(metadata, 'authorization'), texts(metadata, 'x-api-key'));
+      // grpc-js holds the messages of the call until `next`.
+      authenticator.authenticate(present, context).then(next, (thrown: unknown) => {
+        const error = toDomainError(thrown);
+        if (error.code === 'INTERNAL_ERROR') logger.error({ err: thrown }, 'gRPC gate failed');
+        call.sendStatus(toGrpcStatus(error, context.requestId));
+      });
+    };
+    // Each of these comes from the connection's own events, so each is put within the call anew.
     const listener = new ServerListenerBuilder()
       .withOnReceiveMetadata((metadata, next) => {
-        const context = contextOfCall(call, metadata);
+        context = contextOfCall(call, metadata);
         attachContext(metadata, context);
-        if (method.path.startsWith(PUBLIC_SERVICE)) {
+        const proceed = (): void => {
           next(metadata);
-          return;
-        }
-        const admit = async (): Promise<void> => {
-          const credential = credentialFrom(texts(metadata, 'authorization'), texts(metadata, 'x-api-key'));
-          await authenticator.authenticate(credential, context);
         };
-        // grpc-js holds the messages of the call until `next`.
-        admit().then(
-          () => {
-            next(metadata);
-          },
-          (thrown: unknown) => {
-            const error = toDomainError(thrown);
-            if (error.code === 'INTERNAL_ERROR')
-              logger.error({ err: thrown, requestId: context.requestId }, 'gRPC gate failed');
-            call.sendStatus(toGrpcStatus(error, context.requestId));
-          },
-        );
+        within(context, () => {
+          if (method.path.startsWith(PUBLIC_SERVICE)) proceed();
+          else admit(metadata, proceed);
+        });
+      })
+      .withOnReceiveMessage((message, next) => {
+        within(context, () => {
+          next(message);
+        });
+      })
+      .withOnReceiveHalfClose((next) => {
+        within(context, next);
       })
       .build();
     return new ServerInterceptingCall(call, {
@@ -57,7 +66,7 @@ export function grpcGate(authenticator: Authenticator, logger: Log): ServerInter
   };
 }
 
-function contextOfCall(call: ServerInterceptingCallInterface, metadata: Metadata) {
+function contextOfCall(call: ServerInterceptingCallInterface, metadata: Metadata): RequestContext {
   return newContext({
     transport: 'grpc',
     remoteAddress: call

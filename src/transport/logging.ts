@@ -2,6 +2,7 @@ import type { LoggerService } from '@nestjs/common';
 import type { Params } from 'nestjs-pino';
 import pino, { type DestinationStream, type Logger } from 'pino';
 import type { Config } from '../config/load.js';
+import { logFields } from '../kernel/current-context.js';
 import { mask, maskJson } from '../kernel/mask.js';
 import { readableLog } from './readable-log.js';
 
@@ -24,7 +25,8 @@ export function loggerTo(target: DestinationStream, level: Config['LOG_LEVEL']):
       target.write(maskLine(line));
     },
   };
-  return pino({ level, base: null, timestamp: pino.stdTimeFunctions.isoTime }, masked);
+  const { isoTime } = pino.stdTimeFunctions;
+  return pino({ level, base: null, timestamp: isoTime, mixin: () => logFields() }, masked);
 }
 
 /**
@@ -57,10 +59,11 @@ function withoutQueryValues(record: object): object {
   return { ...record, err: { ...record.err, parameters: undefined, driverError: undefined } };
 }
 
-/** nestjs-pino without its own request log: the audit trail and the error filter say what is worth saying. */
-export const loggerParams = (logger: Logger): Params => ({
-  pinoHttp: { logger, autoLogging: false, quietReqLogger: true },
-});
+/**
+ * nestjs-pino without its middleware, which knows REST only and has request ids of its own: each edge puts its call
+ * around the work (`within`), and the logger names it on every line. The audit trail is the log of requests.
+ */
+export const loggerParams = (logger: Logger): Params => ({ pinoHttp: { logger }, forRoutes: [] });
 
 /** Nest's own messages: what it says while starting is only of interest when debugging. */
 export function nestLogger(logger: Logger): LoggerService {

@@ -34,14 +34,3 @@ const plainAddress = (address: string): string => address.replace(/^::ffff:(?=\d
 
 /** Without control characters, which have no business in a log line. */
 const printable = (text: string): string => text.replace(/\p{Cc}/gu, '');
-
-/** The context of what the server does by itself. */
-export function systemContext(): RequestContext {
-  return newContext({
-    transport: 'system',
-    remoteAddress: 'local',
-    requestId: undefined,
-    traceparent: undefined,
-    userAgent: undefined,
-  });
-}

@@ -1,21 +1,17 @@
+import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { Authenticator } from '../kernel/authenticator.js';
+import { within } from '../kernel/current-context.js';
 import { DomainError } from '../kernel/errors.js';
 import { newId } from '../kernel/ids.js';
-import { credentialFrom, rawHeader, refuseTokenInUrl } from './credential.js';
-import { attachContext } from './execution-context.js';
+import type { RequestContext } from '../kernel/request-context.js';
+import { credentialOf, hasTokenInUrl } from './credential.js';
+import { attachContext, contextOfCarrier } from './execution-context.js';
 import { newContext } from './new-context.js';
-import { COMMON_HEADERS } from './rest-answer.js';
+import { COMMON_HEADERS, errorBody, errorHeaders } from './rest-answer.js';
 import { httpRefusal } from './raw-http.js';
-
-/** Limits of the HTTP server. */
-export const HTTP_LIMITS = {
-  bodyLimit: 1024 * 1024,
-  requestTimeout: 30_000,
-  keepAliveTimeout: 65_000,
-  http: { maxHeaderSize: 16 * 1024, headersTimeout: 10_000 },
-} as const;
+import { isWebSocketUpgrade } from './upgrade.js';
 
 /**
  * The gate in front of REST. Fastify answers 400, 404 and 413 and parses bodies without running any guard, so the
@@ -27,25 +23,39 @@ export function guardRest(
   authenticator: Authenticator,
   publicRoutes: ReadonlySet<string>,
 ): void {
-  fastify.addHook('onRequest', async (request: FastifyRequest, reply: FastifyReply) => {
-    const { headers, raw } = request;
-    const context = newContext({
-      transport: 'rest',
-      remoteAddress: raw.socket.remoteAddress,
-      requestId: single(headers['x-request-id']),
-      traceparent: single(headers['traceparent']),
-      userAgent: headers['user-agent'],
-    });
+  fastify.addHook('onRequest', ({ raw }: FastifyRequest, reply: FastifyReply, done: () => void) => {
+    const context = contextOf(raw);
     attachContext(raw, context);
     void reply.headers({ ...COMMON_HEADERS, 'X-Request-Id': context.requestId });
-    refuseTokenInUrl(raw.url ?? '');
-    const { url } = request.routeOptions;
-    if (!request.is404 && url !== undefined && publicRoutes.has(`${request.method} ${url}`)) return;
-    const credential = credentialFrom(
-      rawHeader(raw.rawHeaders, 'authorization'),
-      rawHeader(raw.rawHeaders, 'x-api-key'),
-    );
-    await authenticator.authenticate(credential, context);
+    within(context, done);
+  });
+  // What follows the body is called from the socket's own events.
+  fastify.addHook('preValidation', ({ raw }: FastifyRequest, _reply: FastifyReply, done: () => void) => {
+    within(contextOfCarrier(raw), done);
+  });
+  fastify.addHook('onRequest', async (request: FastifyRequest) => {
+    const { raw } = request;
+    // A credential in the address is refused on a public route too.
+    if (isPublic(request, publicRoutes) && !hasTokenInUrl(raw)) return;
+    await authenticator.authenticate(() => credentialOf(raw), contextOfCarrier(raw));
+  });
+}
+
+/** HEAD is GET without the body, so it asks for no more. */
+function isPublic(
+  { method, is404, routeOptions: { url } }: FastifyRequest,
+  publicRoutes: ReadonlySet<string>,
+): boolean {
+  return !is404 && url !== undefined && publicRoutes.has(`${method === 'HEAD' ? 'GET' : method} ${url}`);
+}
+
+function contextOf({ headers, socket }: IncomingMessage): RequestContext {
+  return newContext({
+    transport: 'rest',
+    remoteAddress: socket.remoteAddress,
+    requestId: single(headers['x-request-id']),
+    traceparent: single(headers['traceparent']),
+    userAgent: headers['user-agent'],
   });
 }
 
@@ -59,10 +69,29 @@ const CLIENT_ERRORS: Readonly<Record<string, DomainError>> = {
 const UNREADABLE = new DomainError('MALFORMED_REQUEST', 'The request could not be read.');
 
 /** Answers what Node's parser could not read: no handler, hook or filter ever sees it. */
-export function answerClientError(error: Error & { code?: string }, socket: Socket): void {
+function answerClientError(error: Error & { code?: string }, socket: Socket): void {
   if (error.code === 'ECONNRESET' || !socket.writable) {
     socket.destroy();
     return;
   }
   socket.end(httpRefusal(CLIENT_ERRORS[error.code ?? ''] ?? UNREADABLE, newId()));
 }
+
+/** Answers an address that Fastify's router could not read or finds too long: no hook or filter ever sees it. */
+function answerBadAddress(_error: unknown, { raw }: { readonly raw: IncomingMessage }, reply: FastifyReply): void {
+  const { requestId } = contextOf(raw);
+  void reply
+    .status(UNREADABLE.answer.http)
+    .headers({ ...errorHeaders(UNREADABLE), 'X-Request-Id': requestId })
+    .send(errorBody(UNREADABLE, requestId));
+}
+
+/** Limits of the HTTP server, and its answers to what reaches no handler. */
+export const HTTP_SERVER = {
+  bodyLimit: 1024 * 1024,
+  requestTimeout: 30_000,
+  keepAliveTimeout: 65_000,
+  http: { maxHeaderSize: 16 * 1024, headersTimeout: 10_000, shouldUpgradeCallback: isWebSocketUpgrade },
+  clientErrorHandler: answerClientError,
+  frameworkErrors: answerBadAddress,
+} as const;

@@ -4,24 +4,22 @@ import type { Duplex } from 'node:stream';
 import type { INestApplicationContext, WebSocketAdapter, WsMessageHandler } from '@nestjs/common';
 import { lastValueFrom, type Observable } from 'rxjs';
 import { WebSocket, WebSocketServer } from 'ws';
+import { within } from '../kernel/current-context.js';
 import type { Log } from '../kernel/log.js';
 import { AuditTrail } from '../kernel/audit.js';
 import { Authenticator } from '../kernel/authenticator.js';
 import { DomainError } from '../kernel/errors.js';
 import type { RequestContext } from '../kernel/request-context.js';
-import { credentialFrom, rawHeader, refuseTokenInUrl } from './credential.js';
+import { carriesCredential, credentialOf } from './credential.js';
 import { toDomainError } from './error-mapping.js';
 import { attachContext } from './execution-context.js';
-import { newContext } from './new-context.js';
+import { Heartbeat } from './heartbeat.js';
 import { httpRefusal } from './raw-http.js';
+import { addressOf, contextOfUpgrade } from './upgrade.js';
+import { WaitingRoom } from './waiting-room.js';
 import { BINARY_SUBPROTOCOL, WsConnection, type WsMessage } from './ws-connection.js';
 
 const MAX_MESSAGE_BYTES = 1024 * 1024;
-/** Connections that have not said who they are, in all. */
-const MAX_UNAUTHENTICATED = 200;
-const AUTHENTICATE_WITHIN_MS = 30_000;
-const PING_EVERY_MS = 5000;
-const DEAD_AFTER_MS = 20_000;
 /** Clients come back over this time, not all at once. */
 const GOAWAY_SPREAD_MS = 2000;
 const DRAIN_MS = 1500;
@@ -52,9 +50,9 @@ export interface GatewayPaths {
  */
 export class GatehouseWsAdapter implements WebSocketAdapter<WebSocketServer, WebSocket, GatewayPaths> {
   readonly #servers = new Map<string, WebSocketServer>();
-  readonly #clients = new Map<WebSocket, number>();
-  readonly #heartbeat: NodeJS.Timeout;
-  #unauthenticated = 0;
+  readonly #clients = new Set<WebSocket>();
+  readonly #heartbeat = new Heartbeat();
+  readonly #waiting = new WaitingRoom();
   #draining = false;
   readonly #authenticator: Authenticator;
   readonly #audit: AuditTrail;
@@ -67,12 +65,9 @@ export class GatehouseWsAdapter implements WebSocketAdapter<WebSocketServer, Web
     this.#authenticator = app.get(Authenticator);
     this.#audit = app.get(AuditTrail);
     http.on('upgrade', (request, socket, head) => {
-      void this.#upgrade(request, socket, head);
+      const context = contextOfUpgrade(request);
+      void within(context, () => this.#upgrade(request, socket, head, context));
     });
-    this.#heartbeat = setInterval(() => {
-      this.#beat();
-    }, PING_EVERY_MS);
-    this.#heartbeat.unref();
   }
 
   create(_port: number, options: GatewayPaths): WebSocketServer {
@@ -119,20 +114,20 @@ export class GatehouseWsAdapter implements WebSocketAdapter<WebSocketServer, Web
 
   /** Nest calls it last; everything was closed by {@link close}. */
   dispose(): void {
-    clearInterval(this.#heartbeat);
+    this.#heartbeat.stop();
   }
 
   /** Before a stop: no new connections; clients are told to come back, then closed with 1001. */
   async drain(): Promise<void> {
     this.#draining = true;
     const goaway = { type: 'goaway', reason: 'shutdown' };
-    for (const client of this.#clients.keys()) {
+    for (const client of this.#clients) {
       connectionOf(client).send({ ...goaway, resume_after_ms: Math.round(Math.random() * GOAWAY_SPREAD_MS) });
       client.close(1001, 'GOING_AWAY');
     }
     const deadline = Date.now() + DRAIN_MS;
     while (this.#clients.size > 0 && Date.now() < deadline) await new Promise((resolve) => setTimeout(resolve, 20));
-    for (const client of this.#clients.keys()) client.terminate();
+    for (const client of this.#clients) client.terminate();
   }
 
   /** The message without its envelope, with the session that its channel stands for. */
@@ -146,21 +141,16 @@ export class GatehouseWsAdapter implements WebSocketAdapter<WebSocketServer, Web
     return { ...data, channel, session };
   }
 
-  async #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
+  async #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer, context: RequestContext): Promise<void> {
     // Node leaves an upgraded socket without listeners; an unhandled error would end the process.
     socket.on('error', () => undefined);
-    const context = contextOfUpgrade(request);
     try {
-      const url = new URL(request.url ?? '/', 'ws://gatehouse');
-      const server = this.#admit(request, url);
-      const credential = credentialFrom(
-        rawHeader(request.rawHeaders, 'authorization'),
-        rawHeader(request.rawHeaders, 'x-api-key'),
-      );
-      if (credential !== null) await this.#authenticator.authenticate(credential, context);
-      else if (this.#unauthenticated >= MAX_UNAUTHENTICATED) {
-        throw new DomainError('CONNECTION_LIMIT', 'Too many connections wait to authenticate.');
-      }
+      if (this.#draining) throw new DomainError('GOING_AWAY', 'The server is stopping.');
+      if (carriesCredential(request)) await this.#authenticator.authenticate(() => credentialOf(request), context);
+      else this.#waiting.requireRoom();
+      const url = addressOf(request);
+      const server = this.#servers.get(url.pathname);
+      if (!server) throw new DomainError('NOT_FOUND', 'There is no such resource.');
       if (socket.destroyed) return;
       server.handleUpgrade(request, socket, head, (client) => {
         this.#accept(server, client, request.socket, context, url);
@@ -178,48 +168,21 @@ export class GatehouseWsAdapter implements WebSocketAdapter<WebSocketServer, Web
     }
   }
 
-  /** @throws DomainError when this upgrade leads nowhere */
-  #admit(request: IncomingMessage, url: URL): WebSocketServer {
-    if (this.#draining) throw new DomainError('GOING_AWAY', 'The server is stopping.');
-    refuseTokenInUrl(request.url ?? '');
-    const server = this.#servers.get(url.pathname);
-    if (!server) throw new DomainError('NOT_FOUND', 'There is no such resource.');
-    return server;
-  }
-
   #accept(server: WebSocketServer, client: WebSocket, wire: Socket, context: RequestContext, url: URL): void {
     wire.setNoDelay(true);
     const connection = new WsConnection(client, wire, context, url, this.logger);
     connections.set(client, connection);
     attachContext(client, context);
-    this.#clients.set(client, Date.now());
-    const alive = (): void => {
-      this.#clients.set(client, Date.now());
-    };
-    client.on('message', alive).on('pong', alive);
+    this.#clients.add(client);
+    this.#heartbeat.watch(client, wire);
     client.once('close', () => this.#clients.delete(client));
-    this.#awaitCaller(connection);
+    this.#waiting.admit(connection, () => {
+      this.#onRecord(connection);
+    });
     server.emit('connection', client, connection);
   }
 
-  /** Counts and bounds the time until the caller is known; from then on the connection is on record. */
-  #awaitCaller(connection: WsConnection): void {
-    this.#unauthenticated += 1;
-    const settle = (): void => {
-      clearTimeout(timer);
-      connection.socket.off('close', settle);
-      this.#unauthenticated -= 1;
-    };
-    const timer = setTimeout(() => {
-      connection.closeWith(new DomainError('AUTH_TOKEN_MISSING', 'No credential came in time.'));
-    }, AUTHENTICATE_WITHIN_MS);
-    connection.socket.once('close', settle);
-    connection.onAuthenticated = () => {
-      settle();
-      this.#onRecord(connection);
-    };
-  }
-
+  /** From here on the connection is on record. */
   #onRecord({ context, socket, wire, url }: WsConnection): void {
     const since = performance.now();
     const fact = { resource: url.pathname, success: true };
@@ -230,25 +193,4 @@ export class GatehouseWsAdapter implements WebSocketAdapter<WebSocketServer, Web
       this.#audit.note(context, { ...fact, action: 'websocket.disconnected', metadata });
     });
   }
-
-  #beat(): void {
-    const now = Date.now();
-    for (const [client, lastSeen] of this.#clients) {
-      if (now - lastSeen > DEAD_AFTER_MS) client.terminate();
-      else if (client.readyState === WebSocket.OPEN) client.ping();
-    }
-  }
-}
-
-function contextOfUpgrade(request: IncomingMessage): RequestContext {
-  const { headers } = request;
-  const { traceparent } = headers;
-  const id = headers['x-request-id'];
-  return newContext({
-    transport: 'websocket',
-    remoteAddress: request.socket.remoteAddress,
-    requestId: typeof id === 'string' ? id : undefined,
-    traceparent: typeof traceparent === 'string' ? traceparent : undefined,
-    userAgent: headers['user-agent'],
-  });
 }

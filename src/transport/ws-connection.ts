@@ -1,6 +1,8 @@
 import type { Socket } from 'node:net';
 import { WebSocket } from 'ws';
 import type { Log } from '../kernel/log.js';
+import { logFields, within } from '../kernel/current-context.js';
+import { callAt } from '../kernel/deadline.js';
 import { DomainError } from '../kernel/errors.js';
 import type { RequestContext } from '../kernel/request-context.js';
 import { toDomainError } from './error-mapping.js';
@@ -14,8 +16,6 @@ const MAX_CONTROL_BYTES = 400 * 1024;
 const MAX_INVALID = 10;
 const INVALID_WINDOW_MS = 60_000;
 const MAX_ID = 128;
-/** Longest delay a Node timer takes. */
-const MAX_TIMER_MS = 2 ** 31 - 1;
 /** How deep a JSON message may nest. */
 const MAX_DEPTH = 32;
 
@@ -41,7 +41,7 @@ export class WsConnection {
   #queuedBytes = 0;
   #busy = false;
   #invalid: number[] = [];
-  #expiry: NodeJS.Timeout | undefined;
+  #cancelExpiry: (() => void) | undefined;
   /** `id` of the message being handled, echoed in its answer. */
   #currentId: string | number | undefined;
 
@@ -61,6 +61,7 @@ export class WsConnection {
     socket.on('error', (error) => {
       this.logger.debug({ err: error }, 'websocket error');
     });
+    socket.once('close', () => this.#cancelExpiry?.());
   }
 
   /** Begins handling; what arrived before waits in the queue, which goes on when `onMessage` resolves. */
@@ -69,21 +70,18 @@ export class WsConnection {
     void this.#drain();
   }
 
-  /** Ends the connection when the credential ends; called again when a fresh one was presented. */
+  /** Ends the connection when the credential ends; called again when a fresh one was presented. Null: never. */
   expireAt(at: Date | null): void {
-    clearTimeout(this.#expiry);
-    if (at === null) return;
-    const wait = Math.min(Math.max(at.getTime() - Date.now(), 0), MAX_TIMER_MS);
-    this.#expiry = setTimeout(() => {
+    this.#cancelExpiry?.();
+    if (at === null || !this.open) return;
+    this.#cancelExpiry = callAt(at, () => {
       this.closeWith(new DomainError('SESSION_EXPIRED', 'The credential of this connection has expired.'));
-    }, wait);
-    this.socket.once('close', () => {
-      clearTimeout(this.#expiry);
     });
   }
 
-  /** The caller is known now. */
+  /** The caller is known now. A connection that is gone by then was never authenticated. */
   authenticated(): void {
+    if (!this.open) return;
     this.onAuthenticated?.();
     this.onAuthenticated = null;
   }
@@ -108,15 +106,10 @@ export class WsConnection {
     this.send(this.#currentId === undefined ? message : { ...message, id: this.#currentId });
   }
 
-  /**
-   * Sends a finished frame as it is. Whole frames only: control messages go out between them.
-   * @returns false when the client does not keep up; `wire` emits `drain`
-   */
-  sendFrame(parts: readonly Buffer[]): boolean {
-    if (!this.open) return true;
-    let flowing = true;
-    for (const part of parts) flowing = this.wire.write(part);
-    return flowing;
+  /** Sends a finished frame as it is. Whole frames only: control messages go out between them. */
+  sendFrame(parts: readonly Buffer[]): void {
+    if (!this.open) return;
+    for (const part of parts) this.wire.write(part);
   }
 
   /** Tells an error that does not end the connection, unless there were too many invalid messages. */
@@ -155,7 +148,7 @@ export class WsConnection {
     for (let next = this.#queue.shift(); next && this.open; next = this.#queue.shift()) {
       this.#queuedBytes -= next.size;
       try {
-        await next.handle();
+        await within(this.context, next.handle);
       } catch (thrown) {
         this.refuse(thrown);
       } finally {
@@ -170,7 +163,7 @@ export class WsConnection {
   refuse(thrown: unknown): void {
     const error = toDomainError(thrown);
     if (error.code === 'INTERNAL_ERROR') {
-      this.logger.error({ err: thrown, requestId: this.context.requestId }, 'websocket message failed');
+      this.logger.error({ err: thrown, ...logFields(this.context) }, 'websocket message failed');
     }
     if (error.answer.http === 401) this.closeWith(error);
     else this.sendError(error);

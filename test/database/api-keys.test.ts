@@ -9,7 +9,7 @@ import { loadConfig } from '../../src/config/load.js';
 import { createDataSource } from '../../src/database/data-source.js';
 import { type AuditFact, AuditTrail } from '../../src/kernel/audit.js';
 import { DomainError } from '../../src/kernel/errors.js';
-import { systemContext } from '../../src/transport/new-context.js';
+import { systemContext } from '../../src/kernel/request-context.js';
 import { createDatabase } from '../support/gateway.js';
 
 const config = loadConfig({ NODE_ENV: 'production', AUTH_SECRET: 'x'.repeat(32) });
@@ -26,6 +26,10 @@ class KeptTrail extends AuditTrail {
   note(_context: unknown, fact: AuditFact): void {
     this.facts.push(fact);
   }
+  outcome<T>(_context: unknown, _attempt: unknown, act: () => Promise<T>): Promise<T> {
+    return act();
+  }
+  noteDenied(): void {}
   noteStranger(): void {}
   noteAccepted(): void {}
 }

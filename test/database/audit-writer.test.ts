@@ -9,7 +9,7 @@ import { createDataSource } from '../../src/database/data-source.js';
 import { systemClock } from '../../src/kernel/clock.js';
 import { newId } from '../../src/kernel/ids.js';
 import type { Log } from '../../src/kernel/log.js';
-import { systemContext } from '../../src/transport/new-context.js';
+import { systemContext } from '../../src/kernel/request-context.js';
 import { createDatabase, until } from '../support/gateway.js';
 
 const context = systemContext();

@@ -191,7 +191,14 @@ describe('who may call', () => {
       many.close();
     }
     expect((await rest(gateway, bob, 'GET', '/api/v1/sessions')).body['items']).toEqual([]);
-    expect(await gateway.audit({ action: 'authz.denied', user_id: 'bob', reason: 'NOT_FOUND' }, 18)).not.toEqual([]);
+    const denied = await gateway.audit({ action: 'authz.denied', user_id: 'bob', reason: 'NOT_FOUND' }, 8);
+    const told = denied.map(({ resource, metadata }) => [(metadata as { permission: string }).permission, resource]);
+    // Each once, however often and on however many transports it was tried.
+    expect(told.map((each) => each.join(' ')).sort()).toEqual(
+      ['pty:input', 'pty:kill', 'pty:resize', 'pty:signal', 'pty:view']
+        .flatMap((permission) => [NO_ONE, alices].map((id) => `${permission} session:${id}`))
+        .sort(),
+    );
     expect((await rest(gateway, alice, 'GET', `/api/v1/sessions/${alices}`)).body['state']).toBe('running');
   });
 
@@ -215,7 +222,11 @@ describe('who may call', () => {
 
   it('a viewer sees their session but types, sizes, signals and kills nothing', async () => {
     const viewer = token({ roles: ['viewer'] });
-    const ws = await WsClient.open(gateway, `/ws/pty?id=${alices}&mode=controller`, {
+    // The program itself says what size it sees.
+    const id = await startSession(gateway, alice, {
+      command: ['/bin/sh', '-c', 'while read line; do stty size; done'],
+    });
+    const ws = await WsClient.open(gateway, `/ws/pty?id=${id}&mode=controller&cols=20&rows=10`, {
       credential: viewer,
       binary: true,
     });
@@ -238,7 +249,7 @@ describe('who may call', () => {
     stream.on('data', (frame: { error?: { code: string } }) => {
       if (frame.error) errors.push(frame.error.code);
     });
-    stream.write({ attach: { session: alices, mode: 'ATTACH_MODE_CONTROLLER' } });
+    stream.write({ attach: { session: id, mode: 'ATTACH_MODE_CONTROLLER', cols: 20, rows: 10 } });
     for (const frame of [
       { input: { data: Buffer.from('x') } },
       { resize: { cols: 9, rows: 9 } },
@@ -251,10 +262,12 @@ describe('who may call', () => {
     stream.cancel();
     await endOf(stream);
     expect(errors).toEqual(Array(5).fill('PERMISSION_DENIED'));
-    expect((await rest(gateway, alice, 'GET', `/api/v1/sessions/${alices}`)).body).toMatchObject({
-      state: 'running',
-      cols: 80,
-    });
+    const owner = await WsClient.open(gateway, `/ws/pty?id=${id}`, { credential: alice });
+    expect((await owner.next('attached'))['mode']).toBe('controller');
+    owner.send({ type: 'input', data: '\n' });
+    await owner.sees('\r\n24 80\r\n');
+    expect(owner.bytes().toString()).not.toContain('rm');
+    owner.close();
   });
 
   it('an operator sees and ends everybody’s sessions of the tenant', async () => {

@@ -1,6 +1,7 @@
+import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { TestGateway, token, until } from '../support/gateway.js';
-import { endOf, GrpcClient } from '../support/grpc-client.js';
+import { endOf, GrpcClient, refused } from '../support/grpc-client.js';
 import { rest, startSession } from '../support/rest.js';
 import { WsClient } from '../support/ws-client.js';
 
@@ -97,16 +98,59 @@ describe('the audit trail', () => {
     ]);
   });
 
+  it('names what a gRPC call made, and what could not be made by no name', async () => {
+    const grpc = new GrpcClient(gateway, token({ sub: 'maker' }));
+    const { session } = (await grpc.call('start', { command: ['/bin/true'] })) as { session: { id: string } };
+    await refused(grpc.call('start', { command: ['/no/such/program'] }));
+    grpc.close();
+    const rows = await gateway.audit({ action: 'pty.start', user_id: 'maker' }, 2);
+    expect(rows.map(({ resource, success, reason }) => [resource, success, reason])).toEqual([
+      [`session:${session.id}`, true, null],
+      [null, false, 'START_FAILED'],
+    ]);
+  });
+
+  /** Rows are written in order and this one is waited for, so every row of before is there when it is. */
+  const marker = (): Promise<string> => startSession(gateway, alice, { command: ['/bin/true'] });
+
   it('counts a flood of failures instead of writing each', async () => {
-    const before = (await gateway.audit({ action: 'auth.failed' }, 0)).length;
     await Promise.all(Array.from({ length: 50 }, () => rest(gateway, 'nonsense', 'GET', '/api/v1/sessions')));
-    expect((await gateway.audit({ action: 'auth.failed' }, before + 1)).length).toBe(before + 1);
+    await marker();
+    expect(await gateway.audit({ action: 'auth.failed' })).toHaveLength(1);
   });
 
   it('records an accepted credential once, not per call', async () => {
     const zoe = token({ sub: 'zoe' });
     for (let index = 0; index < 10; index += 1) await rest(gateway, zoe, 'GET', '/api/v1/sessions');
+    await marker();
     expect(await gateway.audit({ action: 'auth.success', user_id: 'zoe' })).toHaveLength(1);
+  });
+
+  it('counts the keystrokes of a viewer who holds a key down instead of writing each', async () => {
+    const id = await startSession(gateway, alice, { command: ['/bin/cat'] });
+    const viewer = token({ roles: ['viewer'] });
+    const ws = await WsClient.open(gateway, `/ws/pty?id=${id}`, { credential: viewer, binary: true });
+    await ws.next('attached');
+    for (let key = 0; key < 500; key += 1) ws.type('x', key);
+    for (let key = 0; key < 500; key += 1) expect((await ws.next('error'))['code']).toBe('PERMISSION_DENIED');
+    ws.close();
+    await marker();
+    expect(await gateway.audit({ action: 'authz.denied', resource: `session:${id}` })).toMatchObject([
+      { user_id: 'alice', reason: 'PERMISSION_DENIED', metadata: { permission: 'pty:input' } },
+    ]);
+  });
+
+  it('says what was asked for when there is no such thing, and counts a search', async () => {
+    const searcher = token({ sub: 'searcher' });
+    const asked = `no such\u001b[2J ${'x'.repeat(500)}`;
+    const grpc = new GrpcClient(gateway, searcher);
+    await refused(grpc.call('get', { id: asked }));
+    grpc.close();
+    for (let tries = 0; tries < 20; tries += 1)
+      await rest(gateway, searcher, 'GET', `/api/v1/sessions/${randomUUID()}`);
+    await marker();
+    const rows = await gateway.audit({ action: 'authz.denied', user_id: 'searcher' });
+    expect(rows).toMatchObject([{ reason: 'NOT_FOUND', resource: `session:no such[2J ${'x'.repeat(116)}` }]);
   });
 
   it('cannot be changed, not even by the database’s superuser without taking the guard away', async () => {
