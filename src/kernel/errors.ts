@@ -61,6 +61,7 @@ export const ERRORS = {
   NOT_ATTACHED: { http: 409, grpc: Grpc.FAILED_PRECONDITION, close: 1008 },
   ATTACHMENT_LIMIT: { http: 429, grpc: Grpc.RESOURCE_EXHAUSTED, close: 1013 },
   LAGGING: { http: 409, grpc: Grpc.RESOURCE_EXHAUSTED, close: 4005 },
+  ANSWERS_UNREAD: { http: 429, grpc: Grpc.RESOURCE_EXHAUSTED, close: 1013 },
   GOING_AWAY: { http: 503, grpc: Grpc.UNAVAILABLE, close: 1001 },
   CONNECTION_LIMIT: { http: 503, grpc: Grpc.RESOURCE_EXHAUSTED, close: 1013 },
   RUNNER_UNAVAILABLE: { http: 503, grpc: Grpc.UNAVAILABLE, close: 1013 },

@@ -21,7 +21,7 @@ export function deliverTo(
 ): void {
   const text = connection.binary ? null : new Utf8Splitter(attachment.attached.from);
   const tell = (piece: ReturnType<Utf8Splitter['push']>): void => {
-    if (piece !== null) connection.send({ type: 'output', channel, ...piece });
+    if (piece !== null) connection.sendOutput({ type: 'output', channel, ...piece });
   };
   // Until the runner says why, an ended link means that the runner is gone.
   let end: readonly [number, string] = [1013, 'RUNNER_UNAVAILABLE'];
