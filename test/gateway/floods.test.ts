@@ -2,7 +2,8 @@ import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { Flood, textFrame, upgrade } from '../support/flood.js';
 import { pause, TestGateway, token, until } from '../support/gateway.js';
-import { rest } from '../support/rest.js';
+import { GrpcClient } from '../support/grpc-client.js';
+import { rest, startSession } from '../support/rest.js';
 import { WsClient } from '../support/ws-client.js';
 
 /** Resident memory, MiB. */
@@ -63,6 +64,38 @@ describe('one client that sends as fast as it can', () => {
     ws.send({ type: 'ping', timestamp: 1 });
     await ws.next('pong');
     ws.close();
+  });
+
+  it('over gRPC and never reads what its frames are answered, is not read from either', async () => {
+    const session = await startSession(gateway, alice, { command: ['/bin/cat'] });
+    const grpc = new GrpcClient(gateway, alice);
+    const stream = grpc.attach();
+    stream.on('error', () => undefined);
+    stream.write({ attach: { session, mode: 'ATTACH_MODE_VIEWER' } });
+    // Refused: an attached stream is not attached again.
+    const frame = { attach: { session } };
+    let taken = 0;
+    let on = true;
+    const write = (): void => {
+      if (!on) return;
+      for (let more = 1; more < 50; more += 1) stream.write(frame, () => (taken += 1));
+      stream.write(frame, () => ((taken += 1), setImmediate(write)));
+    };
+    write();
+    let last = -1;
+    const stopped = async (): Promise<boolean> => {
+      const same = taken > 0 && taken === last;
+      last = taken;
+      await pause(1500);
+      return same;
+    };
+    await until('the gateway to stop reading', stopped, 20_000);
+    stream.on('data', () => undefined);
+    await until('it to read on', () => taken > last + 100);
+    on = false;
+    stream.cancel();
+    grpc.close();
+    expect(gateway.stdout).not.toContain('MaxListenersExceededWarning');
   });
 
   it('keeps the order of its messages', async () => {
