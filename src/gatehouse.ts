@@ -87,7 +87,7 @@ async function createApp(config: Config, logger: Logger, database: Database): Pr
   const app = await NestFactory.create<NestFastifyApplication>(
     GatewayModule.with(config, database.dataSource, logger),
     adapter,
-    { bufferLogs: true, abortOnError: false, forceCloseConnections: true },
+    { bufferLogs: true, abortOnError: false, bodyParser: false, forceCloseConnections: true },
   );
   app.useLogger(nestLogger(logger));
   return app;

@@ -5,13 +5,23 @@ import { DomainError } from '../kernel/errors.js';
 import { newId } from '../kernel/ids.js';
 import { credentialFrom, rawHeader, refuseTokenInUrl } from './credential.js';
 import { attachContext } from './execution-context.js';
+import { acceptOnlyJson } from './json-body.js';
 import { newContext } from './new-context.js';
+import { boundPipelines, closeAfterRefusal } from './pipelining.js';
 import { COMMON_HEADERS } from './rest-answer.js';
-import { httpRefusal } from './raw-http.js';
+import { answerRaw, endSocket, httpRefusal } from './raw-http.js';
 
 /** Limits of the HTTP server. */
 export const HTTP_LIMITS = {
-  bodyLimit: 1024 * 1024,
+  // 64 KiB of input, every byte of it escaped in JSON.
+  bodyLimit: 400 * 1024,
+  maxRequestsPerSocket: 1000,
+  // As long as an address can be: what a parameter may be is said by its schema, after the gate.
+  routerOptions: { maxParamLength: 16 * 1024 },
+  frameworkErrors: (_error: Error, _request: FastifyRequest, reply: FastifyReply): void => {
+    // An address that cannot be decoded passes no hook.
+    answerRaw(reply.raw, UNREADABLE, newId());
+  },
   requestTimeout: 30_000,
   keepAliveTimeout: 65_000,
   http: { maxHeaderSize: 16 * 1024, headersTimeout: 10_000 },
@@ -27,6 +37,9 @@ export function guardRest(
   authenticator: Authenticator,
   publicRoutes: ReadonlySet<string>,
 ): void {
+  boundPipelines(fastify.server);
+  closeAfterRefusal(fastify);
+  acceptOnlyJson(fastify);
   fastify.addHook('onRequest', async (request: FastifyRequest, reply: FastifyReply) => {
     const { headers, raw } = request;
     const context = newContext({
@@ -60,9 +73,9 @@ const UNREADABLE = new DomainError('MALFORMED_REQUEST', 'The request could not b
 
 /** Answers what Node's parser could not read: no handler, hook or filter ever sees it. */
 export function answerClientError(error: Error & { code?: string }, socket: Socket): void {
-  if (error.code === 'ECONNRESET' || !socket.writable) {
+  if (error.code === 'ECONNRESET') {
     socket.destroy();
     return;
   }
-  socket.end(httpRefusal(CLIENT_ERRORS[error.code ?? ''] ?? UNREADABLE, newId()));
+  endSocket(socket, httpRefusal(CLIENT_ERRORS[error.code ?? ''] ?? UNREADABLE, newId()));
 }

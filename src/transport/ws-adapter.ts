@@ -13,7 +13,7 @@ import { credentialFrom, rawHeader, refuseTokenInUrl } from './credential.js';
 import { toDomainError } from './error-mapping.js';
 import { attachContext } from './execution-context.js';
 import { newContext } from './new-context.js';
-import { httpRefusal } from './raw-http.js';
+import { endSocket, httpRefusal } from './raw-http.js';
 import { WaitingRoom } from './waiting-room.js';
 import { BINARY_SUBPROTOCOL, WsConnection, type WsMessage } from './ws-connection.js';
 
@@ -170,7 +170,7 @@ export class GatehouseWsAdapter implements WebSocketAdapter<WebSocketServer, Web
         success: false,
         reason: error.code,
       });
-      socket.end(httpRefusal(error, context.requestId));
+      endSocket(socket, httpRefusal(error, context.requestId));
     }
   }
 

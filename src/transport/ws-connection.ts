@@ -6,6 +6,7 @@ import { DomainError } from '../kernel/errors.js';
 import type { RequestContext } from '../kernel/request-context.js';
 import { toDomainError } from './error-mapping.js';
 import { FairTurn } from './fair-turn.js';
+import { nestsTooDeep } from './json-body.js';
 import { UnreadAnswers } from './unread-answers.js';
 
 /** Messages that may wait while one is handled; beyond it the socket is not read. */
@@ -19,8 +20,6 @@ const MAX_CONTROL_BYTES = 400 * 1024;
 const MAX_INVALID = 10;
 const INVALID_WINDOW_MS = 60_000;
 const MAX_ID = 128;
-/** How deep a JSON message may nest. */
-const MAX_DEPTH = 32;
 
 export const BINARY_SUBPROTOCOL = 'gatehouse.v1';
 
@@ -233,6 +232,7 @@ export class WsConnection {
 /** @throws DomainError INVALID_MESSAGE */
 function parseMessage(data: Buffer): WsMessage {
   if (data.length > MAX_CONTROL_BYTES) throw new DomainError('INVALID_MESSAGE', 'The message is too long.');
+  if (nestsTooDeep(data)) throw new DomainError('INVALID_MESSAGE', 'The message is nested too deep.');
   let value: unknown;
   try {
     value = JSON.parse(data.toString('utf8'));
@@ -243,13 +243,8 @@ function parseMessage(data: Buffer): WsMessage {
     throw new DomainError('INVALID_MESSAGE', 'A message is a JSON object with a type.');
   }
   if (typeof value.type !== 'string') throw new DomainError('INVALID_MESSAGE', 'type: not a string.');
-  if (Object.hasOwn(value, '__proto__') || deeperThan(value, MAX_DEPTH)) {
-    throw new DomainError('INVALID_MESSAGE', 'The message is nested too deep or has a forbidden member.');
+  if (Object.hasOwn(value, '__proto__')) {
+    throw new DomainError('INVALID_MESSAGE', 'The message has a forbidden member.');
   }
   return value as WsMessage;
-}
-
-function deeperThan(value: unknown, depth: number): boolean {
-  if (typeof value !== 'object' || value === null) return false;
-  return depth === 0 || Object.values(value).some((inner) => deeperThan(inner, depth - 1));
 }
