@@ -90,6 +90,7 @@ async function createApp(parts: GatewayParts): Promise<NestFastifyApplication> {
   const app = await NestFactory.create<NestFastifyApplication>(GatewayModule.with(parts), adapter, {
     bufferLogs: true,
     abortOnError: false,
+    bodyParser: false,
     forceCloseConnections: true,
   });
   app.useLogger(nestLogger(parts.logger));

@@ -6,12 +6,15 @@ import { type Clock } from '../kernel/clock.js';
 import { type Principal } from '../kernel/principal.js';
 import { CLOCK } from '../kernel/tokens.js';
 import { CLOCK_SKEW_SECONDS, LOCAL_ISSUER, principalFromClaims } from './claims.js';
+import { isAccessTokenHeader } from './token-header.js';
 import { SIGNING_SECRETS, type SigningSecrets } from './signing-secrets.js';
 
 /** What the authenticator hands to the strategy: there is no HTTP request on gRPC and WebSocket. */
 export interface JwtRequest {
   readonly token: string;
 }
+
+type KeyFound = (error: Error | null, key?: string) => void;
 
 /**
  * HS256 tokens signed with AUTH_SECRET, or with AUTH_SECRET_PREVIOUS during a rotation. passport-jwt verifies structure,
@@ -26,7 +29,11 @@ export class JwtStrategy extends PassportStrategy(Strategy, 'jwt') {
     const keys = secrets.map((secret) => createSecretKey(secret, 'utf8'));
     super({
       jwtFromRequest: (request: unknown) => (request as JwtRequest).token,
-      secretOrKeyProvider: (_request: unknown, token: unknown, done: (error: null, key: string) => void) => {
+      secretOrKeyProvider: (_request: unknown, token: unknown, done: KeyFound) => {
+        if (!isAccessTokenHeader(String(token))) {
+          done(new Error('not an access token'));
+          return;
+        }
         // jsonwebtoken takes a KeyObject, and is twenty times faster with one; passport-jwt's types only know text.
         done(null, keyFor(String(token), keys) as unknown as string);
       },

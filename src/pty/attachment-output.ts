@@ -21,7 +21,7 @@ export function deliverTo(
 ): void {
   const text = connection.binary ? null : new Utf8Splitter(attachment.attached.from);
   const tell = (piece: ReturnType<Utf8Splitter['push']>): void => {
-    if (piece !== null) connection.send({ type: 'output', channel, ...piece });
+    if (piece !== null) connection.sendOutput({ type: 'output', channel, ...piece });
   };
   let next = attachment.attached.from;
   let end: readonly [number, string] | null = null;

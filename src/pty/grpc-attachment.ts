@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import type { ServerDuplexStream } from '@grpc/grpc-js';
 import { z } from 'zod';
 import type { AttachRequest__Output } from '../generated/gatehouse/pty/v1/AttachRequest.js';
@@ -33,6 +34,7 @@ export interface StreamServices {
 export class GrpcAttachment {
   #attachment: Attachment | null = null;
   #ended = false;
+  /** The client does not keep up; 'drain' will say when it does. */
   #work: Promise<void> = Promise.resolve();
   readonly #cancelExpiry: (() => void) | undefined;
 
@@ -73,22 +75,22 @@ export class GrpcAttachment {
     this.call.pause();
     this.#work = this.#work
       .then(() => (this.#ended ? undefined : this.#handle(frame)))
-      .catch((thrown: unknown) => {
-        this.#refuse(thrown);
-      })
+      .catch((thrown: unknown) => this.#refuse(thrown))
       .finally(() => {
         this.call.resume();
       });
   }
 
   /** Before the attachment an error ends the stream; after it, only the frame is refused. */
-  #refuse(thrown: unknown): void {
+  async #refuse(thrown: unknown): Promise<void> {
     const error = toDomainError(thrown);
     if (error.code === 'INTERNAL_ERROR') {
       this.services.logger.error({ err: thrown, ...logFields(this.caller) }, 'attach frame failed');
     }
     if (this.#attachment === null) this.#fail(error);
     else this.#send({ error: { code: error.code, message: error.message } });
+    // A client that does not read what its frames are answered is not read from either.
+    if (!this.#ended && this.call.writableNeedDrain) await once(this.call, 'drain').catch(() => undefined);
   }
 
   async #handle(frame: AttachRequest__Output): Promise<void> {

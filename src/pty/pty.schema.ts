@@ -23,6 +23,16 @@ const plain = (max: number) =>
     .min(1)
     .max(max)
     .regex(/^\P{Cc}+$/u, 'contains control characters');
+/** Refuses by the count, before each entry is looked at: a request of nothing but mistakes must not cost more than others. */
+const atMost = (max: number, what: string) =>
+  z
+    .unknown()
+    .refine(
+      (value) => typeof value !== 'object' || value === null || Object.keys(value).length <= max,
+      `more than ${max} ${what}`,
+    );
+const MAX_ARGUMENTS = 256;
+const MAX_VARIABLES = 256;
 const environmentName = z
   .string()
   .regex(/^[A-Za-z_][A-Za-z0-9_]{0,127}$/, 'not a variable name')
@@ -30,15 +40,13 @@ const environmentName = z
 
 export const startSchema = z.strictObject({
   name: plain(100).optional(),
-  command: z
-    .array(noNul(4096))
-    .max(256)
+  command: atMost(MAX_ARGUMENTS, 'arguments')
+    .pipe(z.array(noNul(4096)))
     .default([])
     .refine(([program]) => program !== '', 'the program is empty'),
   cwd: noNul(4096).startsWith('/', 'not an absolute path').optional(),
-  env: z
-    .record(environmentName, noNul(32_768))
-    .refine((env) => Object.keys(env).length <= 256, 'more than 256 variables')
+  env: atMost(MAX_VARIABLES, 'variables')
+    .pipe(z.record(environmentName, noNul(32_768)))
     .default({}),
   cols: cols.default(80),
   rows: rows.default(24),

@@ -4,7 +4,14 @@ import { DomainError } from '../kernel/errors.js';
 /** Longest credential that is looked at, bytes. */
 const MAX_CREDENTIAL = 8192;
 const BEARER = /^bearer +([^\s]+)$/i;
-const URL_PARAMETERS = ['token', 'access_token', 'api_key', 'apikey', 'key', 'auth', 'authorization', 'jwt'];
+/** Names of parameters that carry credentials, without `-` and `_`. */
+const URL_PARAMETERS = new Set(
+  'token accesstoken idtoken refreshtoken sessiontoken apikey xapikey key auth authorization bearer jwt credential credentials'.split(
+    ' ',
+  ),
+);
+/** One of our keys, or a JWT, whatever the parameter is called. */
+const CREDENTIAL_VALUE = /gh_(live|test)_[0-9A-Za-z]{16}_|\beyJ[\w-]+\.[\w-]+\./;
 
 /**
  * The credential in the headers of a call.
@@ -64,8 +71,8 @@ export const carriesCredential = (request: Carrier): boolean =>
 export function hasTokenInUrl({ url = '' }: Carrier): boolean {
   const query = url.indexOf('?');
   if (query < 0) return false;
-  return [...new URLSearchParams(url.slice(query + 1)).keys()].some((name) =>
-    URL_PARAMETERS.includes(name.toLowerCase()),
+  return [...new URLSearchParams(url.slice(query + 1))].some(
+    ([name, value]) => URL_PARAMETERS.has(name.toLowerCase().replace(/[-_]/g, '')) || CREDENTIAL_VALUE.test(value),
   );
 }
 

@@ -3,11 +3,16 @@ import type { Server, ServerInterceptor } from '@grpc/grpc-js';
 import type { PackageDefinition } from '@grpc/proto-loader';
 import { ReflectionService } from '@grpc/reflection';
 import { ServerGrpc } from '@nestjs/microservices';
-import { HealthImplementation } from 'grpc-health-check';
 import { PROTO_OPTIONS } from '../kernel/package.js';
+import { BoundedHealth } from './bounded-health.js';
 
-const MAX_MESSAGE = 4 * 1024 * 1024;
+/** 64 KiB of input, or the arguments and the environment of a program. */
+const MAX_MESSAGE = 256 * 1024;
+/** Calls and streams at once on one connection. */
+const MAX_STREAMS = 200;
 const PACKAGE = 'gatehouse.pty.v1';
+/** What probes can ask for: the server as a whole, and its service. */
+const SERVICES = ['', `${PACKAGE}.PtyService`];
 
 type ServeStream = ReturnType<ServerGrpc['createStreamCallMethod']>;
 
@@ -16,7 +21,7 @@ type ServeStream = ReturnType<ServerGrpc['createStreamCallMethod']>;
  * and leaves the rejection unhandled, which ends the process. Here the call ends with the error.
  */
 export class GatehouseGrpcServer extends ServerGrpc {
-  readonly health = new HealthImplementation({ '': 'NOT_SERVING', [`${PACKAGE}.PtyService`]: 'NOT_SERVING' });
+  readonly health = new BoundedHealth(SERVICES);
 
   /** @param url `host:port` */
   constructor(url: string, gate: ServerInterceptor) {
@@ -28,7 +33,7 @@ export class GatehouseGrpcServer extends ServerGrpc {
       maxReceiveMessageLength: MAX_MESSAGE,
       maxMetadataSize: 16 * 1024,
       keepalive: { keepaliveTimeMs: 20_000, keepaliveTimeoutMs: 10_000, http2MinTimeBetweenPingsMs: 5000 },
-      channelOptions: { interceptors: [gate], 'grpc.max_concurrent_streams': 1000 },
+      channelOptions: { interceptors: [gate], 'grpc.max_concurrent_streams': MAX_STREAMS },
       onLoadPackageDefinition: (definition: PackageDefinition, server: Server) => {
         new ReflectionService(definition).addToServer(server);
         this.health.addToServer(server);
@@ -38,8 +43,7 @@ export class GatehouseGrpcServer extends ServerGrpc {
 
   /** Tells probes whether calls are served. */
   setServing(serving: boolean): void {
-    for (const service of ['', `${PACKAGE}.PtyService`])
-      this.health.setStatus(service, serving ? 'SERVING' : 'NOT_SERVING');
+    for (const service of SERVICES) this.health.setStatus(service, serving ? 'SERVING' : 'NOT_SERVING');
   }
 
   override createStreamCallMethod(...definition: Parameters<ServerGrpc['createStreamCallMethod']>): ServeStream {

@@ -1,6 +1,10 @@
 import { Metadata, type status as Status } from '@grpc/grpc-js';
 import protobuf from 'protobufjs';
 import type { DomainError } from '../kernel/errors.js';
+import { clip } from './clip.js';
+
+/** A status travels in trailers, which clients bound as a whole: what a caller chose must not make it too long to arrive. */
+const MAX_MESSAGE = 256;
 
 /** google.rpc.ErrorInfo and google.rpc.Status, the standard carriers of typed errors on gRPC. */
 const errorInfo = new protobuf.Type('ErrorInfo')
@@ -24,16 +28,17 @@ export function toGrpcStatus(
   error: DomainError,
   requestId: string,
 ): { code: Status; details: string; metadata: Metadata } {
+  const message = clip(error.message, MAX_MESSAGE);
   const info = errorInfo
     .encode({ reason: error.code, domain: 'gatehouse', metadata: { request_id: requestId, ...fieldsOf(error) } })
     .finish();
   const details = [{ type_url: 'type.googleapis.com/google.rpc.ErrorInfo', value: info }];
   const metadata = new Metadata();
-  const encoded = status.encode({ code: error.answer.grpc, message: error.message, details }).finish();
+  const encoded = status.encode({ code: error.answer.grpc, message, details }).finish();
   metadata.set('grpc-status-details-bin', Buffer.from(encoded));
   const retryAfter = error.details?.retry_after;
   if (retryAfter !== undefined) metadata.set('retry-after', String(retryAfter));
-  return { code: error.answer.grpc, details: error.message, metadata };
+  return { code: error.answer.grpc, details: message, metadata };
 }
 
 /** The invalid fields of a request, `field.<name>` → problem. */

@@ -8,9 +8,11 @@ import { newId } from '../kernel/ids.js';
 import type { RequestContext } from '../kernel/request-context.js';
 import { credentialOf, hasTokenInUrl } from './credential.js';
 import { attachContext, contextOfCarrier } from './execution-context.js';
+import { acceptOnlyJson } from './json-body.js';
 import { newContext } from './new-context.js';
-import { COMMON_HEADERS, errorBody, errorHeaders } from './rest-answer.js';
-import { httpRefusal } from './raw-http.js';
+import { boundPipelines, closeAfterRefusal } from './pipelining.js';
+import { answerRaw, endSocket, httpRefusal } from './raw-http.js';
+import { COMMON_HEADERS } from './rest-answer.js';
 import { isWebSocketUpgrade } from './upgrade.js';
 
 /**
@@ -23,6 +25,9 @@ export function guardRest(
   authenticator: Authenticator,
   publicRoutes: ReadonlySet<string>,
 ): void {
+  boundPipelines(fastify.server);
+  closeAfterRefusal(fastify);
+  acceptOnlyJson(fastify);
   fastify.addHook('onRequest', ({ raw }: FastifyRequest, reply: FastifyReply, done: () => void) => {
     const context = contextOf(raw);
     attachContext(raw, context);
@@ -70,25 +75,25 @@ const UNREADABLE = new DomainError('MALFORMED_REQUEST', 'The request could not b
 
 /** Answers what Node's parser could not read: no handler, hook or filter ever sees it. */
 function answerClientError(error: Error & { code?: string }, socket: Socket): void {
-  if (error.code === 'ECONNRESET' || !socket.writable) {
+  if (error.code === 'ECONNRESET') {
     socket.destroy();
     return;
   }
-  socket.end(httpRefusal(CLIENT_ERRORS[error.code ?? ''] ?? UNREADABLE, newId()));
+  endSocket(socket, httpRefusal(CLIENT_ERRORS[error.code ?? ''] ?? UNREADABLE, newId()));
 }
 
-/** Answers an address that Fastify's router could not read or finds too long: no hook or filter ever sees it. */
-function answerBadAddress(_error: unknown, { raw }: { readonly raw: IncomingMessage }, reply: FastifyReply): void {
-  const { requestId } = contextOf(raw);
-  void reply
-    .status(UNREADABLE.answer.http)
-    .headers({ ...errorHeaders(UNREADABLE), 'X-Request-Id': requestId })
-    .send(errorBody(UNREADABLE, requestId));
+/** Answers an address that Fastify's router could not read: no hook or filter ever sees it. */
+function answerBadAddress(_error: Error, { raw }: FastifyRequest, reply: FastifyReply): void {
+  answerRaw(reply.raw, UNREADABLE, contextOf(raw).requestId);
 }
 
 /** Limits of the HTTP server, and its answers to what reaches no handler. */
 export const HTTP_SERVER = {
-  bodyLimit: 1024 * 1024,
+  // 64 KiB of input, every byte of it escaped in JSON.
+  bodyLimit: 400 * 1024,
+  maxRequestsPerSocket: 1000,
+  // As long as an address can be: what a parameter may be is said by its schema, after the gate.
+  routerOptions: { maxParamLength: 16 * 1024 },
   requestTimeout: 30_000,
   keepAliveTimeout: 65_000,
   http: { maxHeaderSize: 16 * 1024, headersTimeout: 10_000, shouldUpgradeCallback: isWebSocketUpgrade },

@@ -14,7 +14,7 @@ import { carriesCredential, credentialOf } from './credential.js';
 import { toDomainError } from './error-mapping.js';
 import { attachContext } from './execution-context.js';
 import { Heartbeat } from './heartbeat.js';
-import { httpRefusal } from './raw-http.js';
+import { endSocket, httpRefusal } from './raw-http.js';
 import { addressOf, contextOfUpgrade } from './upgrade.js';
 import { WaitingRoom } from './waiting-room.js';
 import { BINARY_SUBPROTOCOL, WsConnection, type WsMessage } from './ws-connection.js';
@@ -164,7 +164,7 @@ export class GatehouseWsAdapter implements WebSocketAdapter<WebSocketServer, Web
         success: false,
         reason: error.code,
       });
-      socket.end(httpRefusal(error, context.requestId));
+      endSocket(socket, httpRefusal(error, context.requestId));
     }
   }
 

@@ -6,18 +6,21 @@ import { callAt } from '../kernel/deadline.js';
 import { DomainError } from '../kernel/errors.js';
 import type { RequestContext } from '../kernel/request-context.js';
 import { toDomainError } from './error-mapping.js';
+import { FairTurn } from './fair-turn.js';
+import { nestsTooDeep } from './json-body.js';
+import { UnreadAnswers } from './unread-answers.js';
 
 /** Messages that may wait while one is handled; beyond it the socket is not read. */
 const MAX_QUEUED_BYTES = 256 * 1024;
 const MAX_QUEUED = 256;
+/** How long a client that is closed for not reading may take to read why. */
+const LINGER_MS = 1000;
 /** 64 KiB of input, every byte of it escaped in JSON. */
 const MAX_CONTROL_BYTES = 400 * 1024;
 /** Invalid messages within a minute that end the connection. */
 const MAX_INVALID = 10;
 const INVALID_WINDOW_MS = 60_000;
 const MAX_ID = 128;
-/** How deep a JSON message may nest. */
-const MAX_DEPTH = 32;
 
 export const BINARY_SUBPROTOCOL = 'gatehouse.v1';
 
@@ -40,6 +43,13 @@ export class WsConnection {
   #queue: { readonly size: number; readonly handle: () => Promise<void> }[] = [];
   #queuedBytes = 0;
   #busy = false;
+  readonly #turn = new FairTurn();
+  readonly #unread = new UnreadAnswers(() => {
+    this.closeWith(new DomainError('ANSWERS_UNREAD', 'Too many answers wait to be read.'));
+    setTimeout(() => {
+      this.socket.terminate();
+    }, LINGER_MS);
+  });
   #invalid: number[] = [];
   #cancelExpiry: (() => void) | undefined;
   /** `id` of the message being handled, echoed in its answer. */
@@ -58,10 +68,16 @@ export class WsConnection {
     socket.on('message', (data: Buffer, isBinary: boolean) => {
       this.#receive(data, isBinary);
     });
+    wire.on('data', ({ length }: Buffer) => {
+      if (this.#turn.read(length)) this.#pauseForOneTurn();
+    });
     socket.on('error', (error) => {
       this.logger.debug({ err: error }, 'websocket error');
     });
     socket.once('close', () => this.#cancelExpiry?.());
+    socket.once('close', () => {
+      this.#unread.close();
+    });
   }
 
   /** Begins handling; what arrived before waits in the queue, which goes on when `onMessage` resolves. */
@@ -96,8 +112,15 @@ export class WsConnection {
     return this.socket.readyState === WebSocket.OPEN;
   }
 
-  /** Sends a control message. */
+  /** Sends a control message. A client that does not read them is not read either. */
   send(message: object): void {
+    if (!this.open) return;
+    const text = JSON.stringify(message);
+    this.socket.send(text, this.#unread.add(text.length));
+  }
+
+  /** Sends terminal output as a message; its own flow control bounds it. */
+  sendOutput(message: object): void {
     if (this.open) this.socket.send(JSON.stringify(message));
   }
 
@@ -133,6 +156,7 @@ export class WsConnection {
   }
 
   #receive(data: Buffer, isBinary: boolean): void {
+    if (!this.open) return;
     this.#queue.push({
       size: data.length,
       handle: () => (isBinary ? this.#onBinary(data) : this.#onText(data)),
@@ -154,9 +178,27 @@ export class WsConnection {
       } finally {
         this.#currentId = undefined;
       }
-      if (this.#queue.length === 0 && this.socket.isPaused) this.socket.resume();
+      const turn = this.#turn.spend();
+      if (turn !== null) await turn;
+      const room = this.#unread.room();
+      if (room !== null) await room;
     }
     this.#busy = false;
+    if (!this.open) this.#queue = [];
+    if (this.socket.isPaused) void this.#resume();
+  }
+
+  /** However small its frames are: what one turn reads of one socket is bounded. */
+  #pauseForOneTurn(): void {
+    if (this.socket.isPaused) return;
+    this.socket.pause();
+    if (!this.#busy) void this.#resume();
+  }
+
+  /** Never in the turn that paused: the event loop would go on reading this socket and no other. */
+  async #resume(): Promise<void> {
+    await this.#turn.next();
+    if (this.#queue.length === 0 && !this.#busy) this.socket.resume();
   }
 
   /** Tells what a handler threw; a lost or missing credential ends the connection, anything else does not. */
@@ -186,6 +228,7 @@ export class WsConnection {
 /** @throws DomainError INVALID_MESSAGE */
 function parseMessage(data: Buffer): WsMessage {
   if (data.length > MAX_CONTROL_BYTES) throw new DomainError('INVALID_MESSAGE', 'The message is too long.');
+  if (nestsTooDeep(data)) throw new DomainError('INVALID_MESSAGE', 'The message is nested too deep.');
   let value: unknown;
   try {
     value = JSON.parse(data.toString('utf8'));
@@ -196,13 +239,8 @@ function parseMessage(data: Buffer): WsMessage {
     throw new DomainError('INVALID_MESSAGE', 'A message is a JSON object with a type.');
   }
   if (typeof value.type !== 'string') throw new DomainError('INVALID_MESSAGE', 'type: not a string.');
-  if (Object.hasOwn(value, '__proto__') || deeperThan(value, MAX_DEPTH)) {
-    throw new DomainError('INVALID_MESSAGE', 'The message is nested too deep or has a forbidden member.');
+  if (Object.hasOwn(value, '__proto__')) {
+    throw new DomainError('INVALID_MESSAGE', 'The message has a forbidden member.');
   }
   return value as WsMessage;
-}
-
-function deeperThan(value: unknown, depth: number): boolean {
-  if (typeof value !== 'object' || value === null) return false;
-  return depth === 0 || Object.values(value).some((inner) => deeperThan(inner, depth - 1));
 }

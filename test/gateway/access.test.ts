@@ -10,6 +10,9 @@ const now = Math.floor(Date.now() / 1000);
 const NO_ONE = '01a1fc84-6cb5-7e33-bf1e-bc189c38028f';
 const part = (value: object): string => Buffer.from(JSON.stringify(value)).toString('base64url');
 const claims = { sub: 'alice', roles: ['admin'], iat: now, exp: now + 600, iss: 'gatehouse', aud: 'gatehouse' };
+/** A token that is right but for its header. */
+const typed = (header: object): string =>
+  jwt.sign(claims, SECRET, { algorithm: 'HS256', header: { alg: 'HS256', ...header } });
 const flip = (text: string): string => text.slice(0, -2) + (text.endsWith('A') ? 'BB' : 'AA');
 
 describe('who may call', () => {
@@ -69,6 +72,13 @@ describe('who may call', () => {
     ['no beginning', () => token({ iat: undefined }), 'JWT_INVALID', 4000],
     ['a life of two days', () => token({ exp: now + 2 * 86_400 }), 'JWT_INVALID', 4000],
     ['roles that are no list', () => token({ roles: 'admin' }), 'JWT_INVALID', 4000],
+    ...['id_token+jwt', 'logout+jwt', 'Refresh', ''].map(
+      (typ) => [`a token of the type "${typ}"`, () => typed({ typ }), 'JWT_INVALID', 4000] as const,
+    ),
+    ['a token with a critical extension', () => typed({ crit: ['exp'] }), 'JWT_INVALID', 4000],
+    ['a token that calls itself a refresh token', () => token({ typ: 'Refresh' }), 'JWT_INVALID', 4000],
+    ['a subject of half a character', () => token({ sub: '\ud800' }), 'JWT_INVALID', 4000],
+    ['a subject with a NUL', () => token({ sub: 'alice\0' }), 'JWT_INVALID', 4000],
     ['no JWT at all', () => 'let-me-in', 'JWT_INVALID', 4000],
     ['an invented key', () => `gh_test_${'a'.repeat(16)}_${'b'.repeat(49)}`, 'API_KEY_INVALID', 4000],
   ])('%s is refused on every transport alike', async (_what, make, code, close) => {
@@ -148,6 +158,12 @@ describe('who may call', () => {
     expect([both.status, codeOf(both)]).toEqual([400, 'AMBIGUOUS_CREDENTIAL']);
     const inUrl = await rest(gateway, null, 'GET', `/api/v1/sessions?token=${alice}`);
     expect([inUrl.status, codeOf(inUrl)]).toEqual([400, 'TOKEN_IN_URL']);
+    for (const query of [
+      ...['x-api-key', 'bearer', 'id_token', 'session_token', 'credential', 'Api-Key'].map((name) => `${name}=x`),
+      `name=${gateway.adminKey}`,
+      `name=${alice}`,
+    ])
+      expect(codeOf(await rest(gateway, alice, 'GET', `/api/v1/sessions?${query}`))).toBe('TOKEN_IN_URL');
     const upgrade = (await refused(WsClient.open(gateway, `/ws?access_token=${alice}`))) as unknown as {
       status: number;
       body: string;

@@ -1,0 +1,110 @@
+import { readFileSync } from 'node:fs';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { Flood, textFrame, upgrade } from '../support/flood.js';
+import { pause, TestGateway, token, until } from '../support/gateway.js';
+import { GrpcClient } from '../support/grpc-client.js';
+import { rest, startSession } from '../support/rest.js';
+import { WsClient } from '../support/ws-client.js';
+
+/** Resident memory, MiB. */
+const memoryOf = (gateway: TestGateway): number =>
+  Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${String(gateway.pid)}/status`, 'utf8'))?.[1]) / 1024;
+
+/** Answers to others while `flood` goes on for `ms`. */
+async function answersBeside(gateway: TestGateway, ms: number): Promise<number> {
+  const end = Date.now() + ms;
+  let answered = 0;
+  while (Date.now() < end) {
+    if ((await rest(gateway, null, 'GET', '/health/live')).status === 200) answered += 1;
+    await pause(20);
+  }
+  return answered;
+}
+
+describe('one client that sends as fast as it can', () => {
+  let gateway: TestGateway;
+  const alice = token();
+  const repeated = (text: string): Buffer => Buffer.concat(Array<Buffer>(2000).fill(textFrame(text)));
+
+  beforeAll(async () => {
+    gateway = await TestGateway.start();
+  });
+  afterAll(() => gateway.remove());
+
+  it('by messages on one WebSocket, keeps nobody else waiting', async () => {
+    const flood = Flood.start(gateway, upgrade(alice), repeated('{"type":"ping"}'), { reading: true });
+    await until('the flood to flow', () => flood.rounds > 5);
+    const answered = await answersBeside(gateway, 3000);
+    expect(flood.closed).toBe(false);
+    flood.stop();
+    // Before there were turns it was one to three.
+    expect(answered).toBeGreaterThan(8);
+  });
+
+  it('and never reads the answers, is not read from either, and costs little memory', async () => {
+    const before = memoryOf(gateway);
+    const messages = repeated(JSON.stringify({ type: 'ping', id: 'x'.repeat(100) }));
+    const floods = Array.from({ length: 4 }, () => Flood.start(gateway, upgrade(alice), messages, { reading: false }));
+    const rounds = (): number => floods.reduce((sum, flood) => sum + flood.rounds, 0);
+    let last = -1;
+    await until(
+      'the gateway to stop reading them',
+      async () => {
+        const stopped = rounds() > 0 && rounds() === last;
+        last = rounds();
+        await pause(1000);
+        return stopped;
+      },
+      25_000,
+    );
+    expect(memoryOf(gateway) - before).toBeLessThan(150);
+    await until('them to be closed', () => floods.every((flood) => flood.closed), 25_000);
+    for (const flood of floods) flood.stop();
+    const ws = await WsClient.open(gateway, '/ws', { credential: alice });
+    ws.send({ type: 'ping', timestamp: 1 });
+    await ws.next('pong');
+    ws.close();
+  });
+
+  it('over gRPC and never reads what its frames are answered, is not read from either', async () => {
+    const session = await startSession(gateway, alice, { command: ['/bin/cat'] });
+    const grpc = new GrpcClient(gateway, alice);
+    const stream = grpc.attach();
+    stream.on('error', () => undefined);
+    stream.write({ attach: { session, mode: 'ATTACH_MODE_VIEWER' } });
+    // Refused: an attached stream is not attached again.
+    const frame = { attach: { session } };
+    let taken = 0;
+    let on = true;
+    const write = (): void => {
+      if (!on) return;
+      for (let more = 1; more < 50; more += 1) stream.write(frame, () => (taken += 1));
+      stream.write(frame, () => ((taken += 1), setImmediate(write)));
+    };
+    write();
+    let last = -1;
+    const stopped = async (): Promise<boolean> => {
+      const same = taken > 0 && taken === last;
+      last = taken;
+      await pause(1500);
+      return same;
+    };
+    await until('the gateway to stop reading', stopped, 20_000);
+    stream.on('data', () => undefined);
+    await until('it to read on', () => taken > last + 100);
+    on = false;
+    stream.cancel();
+    grpc.close();
+    expect(gateway.stdout).not.toContain('MaxListenersExceededWarning');
+  });
+
+  it('keeps the order of its messages', async () => {
+    const ws = await WsClient.open(gateway, '/ws', { credential: alice });
+    for (let index = 0; index < 5000; index += 1) ws.send({ type: 'ping', id: index });
+    await until('every answer', () => ws.messages.filter(({ type }) => type === 'pong').length === 5000, 20_000);
+    expect(ws.messages.filter(({ type }) => type === 'pong').map(({ id }) => id)).toEqual(
+      Array.from({ length: 5000 }, (_, index) => index),
+    );
+    ws.close();
+  });
+});
