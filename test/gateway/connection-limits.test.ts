@@ -1,11 +1,14 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { Client } from 'pg';
-import { TestGateway, token, until } from '../support/gateway.js';
+import { pause, TestGateway, token, until } from '../support/gateway.js';
 import { refused } from '../support/grpc-client.js';
+import { startSession } from '../support/rest.js';
 import { WsClient } from '../support/ws-client.js';
 
 /** Connections that may wait to authenticate. */
 const MAX_WAITING = 200;
+const MAX_CHANNELS = 64;
+const KIB = 1024;
 
 /** Runs `work` while nobody can read or write the table. */
 async function whileLocked(gateway: TestGateway, table: string, work: () => Promise<void>): Promise<void> {
@@ -72,5 +75,48 @@ describe('connections that have not said who they are', () => {
     }
     ws.close();
     expect(gateway.stdout.includes('MaxListenersExceededWarning')).toBe(false);
+  });
+});
+
+describe('one connection', () => {
+  let gateway: TestGateway;
+  const alice = token();
+
+  beforeAll(async () => {
+    gateway = await TestGateway.start();
+  });
+  afterAll(() => gateway.remove());
+
+  it('holds 64 attachments, and again as many as were given back', async () => {
+    const session = await startSession(gateway, alice, { command: ['/bin/cat'] });
+    const ws = await WsClient.open(gateway, '/ws', { credential: alice });
+    const attach = { type: 'attach', session, mode: 'viewer' };
+    for (let channel = 0; channel < MAX_CHANNELS; channel += 1) ws.send(attach);
+    for (let channel = 0; channel < MAX_CHANNELS; channel += 1)
+      expect((await ws.next('attached'))['channel']).toBe(channel);
+    ws.send(attach);
+    expect((await ws.next('error'))['code']).toBe('ATTACHMENT_LIMIT');
+    ws.send({ type: 'detach', channel: 17 });
+    ws.send(attach);
+    expect((await ws.next('attached'))['channel']).toBe(17);
+    ws.close();
+  });
+
+  it('is not read while one of its messages takes long, so that no more wait than may', async () => {
+    const ws = await WsClient.open(gateway, '/ws', { credential: alice });
+    const size = 100 * KIB;
+    const messages = 640;
+    await whileLocked(gateway, 'sessions', async () => {
+      ws.send({ type: 'attach', session: '01a1fc84-6cb5-7e33-bf1e-bc189c38028f' });
+      await until('the message to hang', async () => (await waitingFor(gateway, 'sessions')) > 0);
+      const ping = JSON.stringify({ type: 'ping' }).padEnd(size);
+      for (let sent = 0; sent < messages; sent += 1) ws.socket.send(ping);
+      await pause(1500);
+      // What is not in the kernel's buffers still waits on this side.
+      expect(ws.socket.bufferedAmount).toBeGreaterThan((messages * size) / 2);
+    });
+    expect((await ws.next('error'))['code']).toBe('NOT_FOUND');
+    await until('every pong', () => ws.messages.filter(({ type }) => type === 'pong').length === messages);
+    ws.close();
   });
 });

@@ -16,6 +16,10 @@ export class WsClient {
   readonly output = new Map<number, Buffer[]>();
   /** Offset of the first byte heard, by channel. */
   readonly firstOffset = new Map<number, number>();
+  /** False for a client that only takes what comes. */
+  keep = true;
+  /** Bytes of output heard, kept or not. */
+  received = 0;
   closed: { code: number; reason: string } | null = null;
 
   private constructor(readonly socket: WebSocket) {
@@ -110,6 +114,8 @@ export class WsClient {
   }
 
   #keep(channel: number, offset: number, bytes: Buffer): void {
+    this.received += bytes.length;
+    if (!this.keep) return;
     if (!this.firstOffset.has(channel)) this.firstOffset.set(channel, offset);
     const kept = this.output.get(channel) ?? [];
     kept.push(bytes);
