@@ -10,6 +10,8 @@ import { AUDIT_LOG } from './audit-log.js';
 
 /** Events that may wait for their commit; past it the trail is unavailable rather than the memory. */
 export const MAX_WAITING = 20_000;
+/** Room that only those have who wait for their commit: what is merely noted cannot keep anybody from working. */
+export const RESERVED = 1000;
 const MAX_BATCH = 500;
 const RETRY_MS = 500;
 /** How long a stop waits for the last rows. */
@@ -80,7 +82,8 @@ export class AuditWriter implements BeforeApplicationShutdown {
   /** Writes the row as soon as can be; it waits in memory while the database is away. */
   enqueue(event: AuditEvent): void {
     // The log line was written already, so the fact is not lost; the row is, and loudly.
-    if (!this.#enqueue({ event })) this.log.error({ auditEventId: event.id }, 'audit queue full, row not written');
+    if (!this.#enqueue({ event }, MAX_WAITING - RESERVED))
+      this.log.error({ auditEventId: event.id }, 'audit queue full, row not written');
   }
 
   /** The data source closes later, in onApplicationShutdown. */
@@ -97,8 +100,8 @@ export class AuditWriter implements BeforeApplicationShutdown {
     if (this.#waiting.length > 0) this.log.error({ rows: this.#waiting.length }, 'audit rows not written at stop');
   }
 
-  #enqueue(item: Waiting): boolean {
-    if (this.#waiting.length >= MAX_WAITING) return false;
+  #enqueue(item: Waiting, room = MAX_WAITING): boolean {
+    if (this.#waiting.length >= room) return false;
     this.#waiting.push(item);
     this.#writing ??= this.#run();
     return true;

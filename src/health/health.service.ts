@@ -3,6 +3,7 @@ import { InjectDataSource } from '@nestjs/typeorm';
 import type { DataSource } from 'typeorm';
 import { AuditWriter } from '../audit/audit-writer.js';
 import { SessionFollower } from '../pty/session-follower.js';
+import { RunnerClient } from '../runner-link/runner-client.js';
 
 type State = 'ok' | 'unavailable';
 
@@ -20,17 +21,26 @@ export class HealthService {
   constructor(
     @InjectDataSource() private readonly dataSource: DataSource,
     private readonly follower: SessionFollower,
+    private readonly runner: RunnerClient,
     private readonly audit: AuditWriter,
   ) {}
 
   async readiness(): Promise<Readiness> {
-    const database = await this.#database();
-    const runner = state(this.follower.connected);
+    const [database, runner] = await Promise.all([this.#database(), this.#runner()]);
     const audit = state(this.audit.healthy);
     return {
       status: state([database, runner, audit].every((each) => each === 'ok')),
       checks: { database, runner, audit },
     };
+  }
+
+  /** A runner that holds its sockets and does nothing is not there either. */
+  async #runner(): Promise<State> {
+    if (!this.follower.connected) return 'unavailable';
+    return this.runner.info(PROBE_MS).then(
+      (): State => 'ok',
+      (): State => 'unavailable',
+    );
   }
 
   async #database(): Promise<State> {

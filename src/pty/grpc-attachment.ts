@@ -115,7 +115,8 @@ export class GrpcAttachment {
         return;
       }
       case 'ack':
-        attachment.ack(parse(frameSchemas.ack, body).offset);
+        // Zero is not on the wire in proto3.
+        attachment.ack(parse(frameSchemas.ack, { offset: 0, ...Object(body) }).offset);
         return;
       case 'take_control':
         attachment.takeControl();

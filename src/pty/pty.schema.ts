@@ -133,5 +133,5 @@ export const frameSchemas = {
   input: z.strictObject({ data: input, offset: offset.optional() }),
   resize: z.strictObject(size),
   signal: z.strictObject({ signal }),
-  ack: z.strictObject({ offset: offset.default(0) }),
+  ack: z.strictObject({ offset }),
 } as const;

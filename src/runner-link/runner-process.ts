@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
 import { closeSync, existsSync, openSync, readFileSync, renameSync, statSync } from 'node:fs';
+import { createConnection } from 'node:net';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Config } from '../config/load.js';
@@ -38,6 +39,9 @@ export async function ensureRunner(client: RunnerClient, config: Config): Promis
   while (Date.now() < deadline) {
     if (await answers(client, PROBE_MS)) return true;
   }
+  if (await accepts(join(client.directory, CONTROL_SOCKET))) {
+    throw new Error(`A runner has ${client.directory} and does not answer; end it (its sessions go with it), or wait.`);
+  }
   throw new Error(`The runner did not start; its log is ${log}.`);
 }
 
@@ -67,6 +71,19 @@ function isAlive(pid: number): boolean {
   } catch {
     return !existsSync('/proc/self/stat');
   }
+}
+
+/** Does somebody listen there, whether or not it answers? */
+function accepts(path: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = createConnection(path, () => {
+      socket.destroy();
+      resolve(true);
+    });
+    socket.on('error', () => {
+      resolve(false);
+    });
+  });
 }
 
 async function answers(client: RunnerClient, deadlineMs: number): Promise<boolean> {

@@ -26,7 +26,9 @@ export function loggerTo(target: DestinationStream, level: Config['LOG_LEVEL']):
     },
   };
   const { isoTime } = pino.stdTimeFunctions;
-  return pino({ level, base: null, timestamp: isoTime, mixin: () => logFields() }, masked);
+  // By name, as in the audit events that stand among the lines.
+  const formatters = { level: (label: string) => ({ level: label }) };
+  return pino({ level, base: null, timestamp: isoTime, formatters, mixin: () => logFields() }, masked);
 }
 
 /**
@@ -49,8 +51,8 @@ function parsed(line: string): object | null {
 
 /** What is told of a line that cannot be taken apart: level and time, with which pino begins every line, and its text. */
 function remains(line: string): object {
-  const [, level, time] = /^\{"level":(\d{1,3}),"time":"([0-9TZ:.-]{1,40})"/.exec(line) ?? [];
-  return { level: Number(level ?? 50), time, msg: mask(line) };
+  const [, level, time] = /^\{"level":"([a-z]{1,10})","time":"([0-9TZ:.-]{1,40})"/.exec(line) ?? [];
+  return { level: level ?? 'error', time, msg: mask(line) };
 }
 
 /** TypeORM's errors carry the values of the query, which have no business in the log. */

@@ -5,7 +5,7 @@ import { rest } from '../support/rest.js';
 import { WsClient } from '../support/ws-client.js';
 
 const NO_ONE = '01a1fc84-6cb5-7e33-bf1e-bc189c38028f';
-const ERROR = 50;
+const ERROR = 'error';
 
 describe('a line in the log', () => {
   let gateway: TestGateway;

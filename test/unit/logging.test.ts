@@ -44,7 +44,7 @@ describe('a log line', () => {
     const lines = [...logged(fields), ...logged({}, JSON.stringify(fields))];
     expect(lines).toHaveLength(2);
     for (const line of lines) {
-      expect(JSON.parse(line)).toMatchObject({ level: 50 });
+      expect(JSON.parse(line)).toMatchObject({ level: 'error' });
       expect(line.indexOf('\n')).toBe(line.length - 1);
       expect(line).not.toContain('hunter2');
       expect(line).not.toContain(KEY.slice(-20));
@@ -60,7 +60,7 @@ describe('a log line', () => {
   ])('stays one bounded line of JSON with %s', (_what, fields, message) => {
     const [line = ''] = logged(fields, message);
     expect(line.length).toBeLessThan(200_000);
-    expect(JSON.parse(line)).toMatchObject({ level: 50, time: expect.any(String) });
+    expect(JSON.parse(line)).toMatchObject({ level: 'error', time: expect.any(String) });
     expect(line).not.toContain('hunter2');
   });
 
@@ -73,7 +73,7 @@ describe('a log line', () => {
   });
 
   it('that is no JSON still becomes a line of JSON', () => {
-    for (const line of ['{"level":30,"time":"2026-01-01T00:00:00.000Z","token":"hunter2"', 'null\n', '', '"x"']) {
+    for (const line of ['{"level":"info","time":"2026-01-01T00:00:00.000Z","token":"hunter2"', 'null\n', '', '"x"']) {
       expect(JSON.parse(maskLine(line))).toHaveProperty('level');
       expect(maskLine(line)).not.toContain('hunter2');
     }
