@@ -1,4 +1,4 @@
-import { createServer } from 'node:net';
+import { createServer, type Server } from 'node:net';
 import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
 import type { Logger } from 'pino';
@@ -112,6 +112,8 @@ async function stop(running: Running): Promise<void> {
     logger.error('the stop took too long and was cut off');
     process.exit(1);
   }, STOP_MS);
+  // Nobody new comes in; who is in is told to come back elsewhere.
+  (app.getHttpServer() as Server).close();
   grpc.setServing(false);
   app.get(GrpcAttachments).drain();
   await websocket.drain();

@@ -70,7 +70,8 @@ describe('the heartbeat', () => {
       await take(pair.peer, 5 * MIB);
     };
     expect(await live(8, flow)).toBe(true);
-    expect(await live(6)).toBe(false);
+    // The kernel goes on filling its own buffers for a while after the other side took its last byte.
+    await until('the end', async () => !(await live(1)));
   });
 
   it('ends no connection that we do not read ourselves', async () => {
