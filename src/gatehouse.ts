@@ -1,3 +1,4 @@
+import 'reflect-metadata';
 import { createServer, type Server } from 'node:net';
 import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
@@ -14,6 +15,7 @@ import { VERSION } from './kernel/package.js';
 import { systemContext } from './kernel/request-context.js';
 import { GrpcAttachments } from './pty/grpc-attachments.js';
 import { RunnerClient } from './runner-link/runner-client.js';
+import { SessionFollower } from './pty/session-follower.js';
 import { endRunnerProcess, ensureRunner, runnerDirectory } from './runner-link/runner-process.js';
 import { grpcGate } from './transport/grpc-edge.js';
 import { GatehouseGrpcServer } from './transport/grpc-server.js';
@@ -51,7 +53,7 @@ export async function startGatehouse(): Promise<Gatehouse> {
     return await serve(config, logger, database, runner);
   } catch (error) {
     const alone = await database.leave();
-    if (alone && startedRunner) await endRunner(runner, logger);
+    if (alone && startedRunner) await attempt(endRunnerProcess(runner), logger);
     await database.close({ alone: alone && database.startedEmbedded });
     throw error;
   }
@@ -118,8 +120,9 @@ async function stop(running: Running): Promise<void> {
   app.get(GrpcAttachments).drain();
   await websocket.drain();
   const alone = await database.leave();
-  if (alone && config.RUNNER_DIR === undefined && !config.RUNNER_PERSIST)
-    await endRunner(app.get(RunnerClient), logger);
+  if (alone && config.RUNNER_DIR === undefined && !config.RUNNER_PERSIST) {
+    await attempt(app.get(SessionFollower).endRunner(), logger);
+  }
   app.get(AuditTrail).note(systemContext(), { action: 'server.stopped', resource: null, success: true });
   try {
     await app.close();
@@ -129,9 +132,9 @@ async function stop(running: Running): Promise<void> {
   }
 }
 
-/** Ends the embedded runner; its sessions' ends reach the record before the gateway closes. */
-async function endRunner(runner: RunnerClient, logger: Logger): Promise<void> {
-  await endRunnerProcess(runner).catch((error: unknown) => {
+/** A runner that does not end is no reason to leave the rest undone. */
+async function attempt(ending: Promise<void>, logger: Logger): Promise<void> {
+  await ending.catch((error: unknown) => {
     logger.warn({ err: error }, 'the runner did not stop');
   });
 }

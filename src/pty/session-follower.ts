@@ -7,7 +7,7 @@ import type { Clock } from '../kernel/clock.js';
 import { systemContext } from '../kernel/request-context.js';
 import { CLOCK, RUNNER_ID } from '../kernel/tokens.js';
 import { RunnerClient } from '../runner-link/runner-client.js';
-import { ensureRunner } from '../runner-link/runner-process.js';
+import { endRunnerProcess, ensureRunner } from '../runner-link/runner-process.js';
 import { type RunnerWatcher, RunnerWatch } from '../runner-link/runner-watch.js';
 import { SessionEnds } from './session-ends.js';
 import { type LiveSession, SessionStore } from './session-store.js';
@@ -49,6 +49,16 @@ export class SessionFollower implements RunnerWatcher, OnApplicationBootstrap, B
       });
     }, SWEEP_MS);
     this.#timer.unref();
+  }
+
+  /**
+   * Ends the runner with all its sessions; when this resolves, their ends are on record and its process is gone.
+   * @throws DomainError when it does not answer, Error when it does not end
+   */
+  async endRunner(): Promise<void> {
+    const told = this.#watch.lastEvents();
+    await endRunnerProcess(this.runner);
+    await told;
   }
 
   async beforeApplicationShutdown(): Promise<void> {

@@ -32,6 +32,12 @@ export class RunnerWatch {
     this.#running = this.#run();
   }
 
+  /** The runner is about to be ended: resolves when all that it still tells is taken in. No other one is looked for. */
+  lastEvents(): Promise<void> {
+    this.#stopped = true;
+    return this.#running;
+  }
+
   async stop(): Promise<void> {
     this.#stopped = true;
     this.#cancel?.();
@@ -90,7 +96,7 @@ export class RunnerWatch {
     });
   }
 
-  /** A method, because `stop` changes it while `#run` awaits. */
+  /** A method, because others change it while `#run` awaits. */
   #isStopped(): boolean {
     return this.#stopped;
   }

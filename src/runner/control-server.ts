@@ -90,13 +90,16 @@ function readOutput(registry: Registry, request: ReadOutputRequest__Output): Rea
 }
 
 function watch(registry: Registry, call: ServerWritableStream<WatchRequest__Output, WatchResponse>, log: Logger): void {
-  const stop = registry.onChange((session) => {
-    if (call.writableLength < MAX_UNREAD) {
-      call.write({ changed: describe(session) });
-      return;
-    }
-    stop();
-    call.emit('error', rpcError(new DomainError('LAGGING', 'The watcher does not read.'), log));
+  const stop = registry.follow({
+    changed: (session) => {
+      if (call.writableLength < MAX_UNREAD) {
+        call.write({ changed: describe(session) });
+        return;
+      }
+      stop();
+      call.emit('error', rpcError(new DomainError('LAGGING', 'The watcher does not read.'), log));
+    },
+    closed: () => call.end(),
   });
   call.on('cancelled', stop).on('close', stop).on('error', stop);
   call.write({});

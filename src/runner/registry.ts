@@ -31,6 +31,14 @@ export interface StartOptions {
   readonly rows: number;
 }
 
+/** Who is told what happens to sessions. */
+export interface RegistryListener {
+  /** A session ended, or has another size. */
+  changed(session: Session): void;
+  /** All sessions have ended and none will be started: nothing more is told. */
+  closed(): void;
+}
+
 export interface StartedSession {
   readonly session: Session;
   readonly command: string[];
@@ -42,7 +50,7 @@ export class Registry {
   readonly #running = new Map<string, Session>();
   /** In the order in which they ended. */
   readonly #ended = new Map<string, Session>();
-  readonly #listeners = new Set<(session: Session) => void>();
+  readonly #listeners = new Set<RegistryListener>();
   /** Sessions some of whose processes are not gone yet. */
   readonly #unsettled = new Set<Promise<void>>();
   readonly #clock: Pick<Clock, 'now'>;
@@ -92,8 +100,8 @@ export class Registry {
     return [...this.#ended.values(), ...this.#running.values()];
   }
 
-  /** Calls `listener` for every session that ends or has another size; returns how to stop it. */
-  onChange(listener: (session: Session) => void): () => void {
+  /** Tells `listener` what happens from now on; returns how to stop it. */
+  follow(listener: RegistryListener): () => void {
     this.#listeners.add(listener);
     return () => {
       this.#listeners.delete(listener);
@@ -106,6 +114,7 @@ export class Registry {
     clearInterval(this.#sweeper);
     await Promise.all([...this.#running.values()].map((session) => session.kill(reason)));
     await Promise.all(this.#unsettled);
+    for (const listener of this.#listeners) listener.closed();
   }
 
   /** Forgets ended sessions that are too old, too many or too large. */
@@ -139,7 +148,7 @@ export class Registry {
   };
 
   readonly #tell = (session: Session): void => {
-    for (const listener of this.#listeners) listener(session);
+    for (const listener of this.#listeners) listener.changed(session);
   };
 }
 

@@ -133,6 +133,7 @@ describe('survival', () => {
     for (const action of ['pty.detach', 'pty.exit', 'websocket.disconnected', 'server.stopped']) {
       expect([action, (await gateway.audit({ action })).length]).toEqual([action, 1]);
     }
+    expect(await gateway.audit({ action: 'runner.lost' }, 0)).toEqual([]);
     expect(gateway.runnerPids()).toEqual([]);
   });
 });

@@ -18,10 +18,13 @@ function create(retained: { bytes: number; sessions: number }): Registry {
 function run(command: string[]): Promise<Session> {
   const id = randomUUID();
   return new Promise((resolve) => {
-    const stop = registry.onChange((session) => {
-      if (session.id !== id) return;
-      stop();
-      resolve(session);
+    const stop = registry.follow({
+      changed: (session) => {
+        if (session.id !== id) return;
+        stop();
+        resolve(session);
+      },
+      closed: () => undefined,
     });
     registry.start({ id, command, cwd: '/', env: {}, cols: 80, rows: 24 });
   });

@@ -8,7 +8,7 @@ import { Client } from 'pg';
 
 const MAIN = resolve('dist/src/main.js');
 export const SECRET = 'a-secret-for-tests-that-is-long-enough-0123456789';
-const READY_MS = 20_000;
+const READY_MS = 50_000;
 
 /** One line of the gateway's log. */
 export type LogLine = Record<string, unknown>;
@@ -78,15 +78,17 @@ export class TestGateway {
     const deadline = Date.now() + READY_MS;
     const from = this.stdout.length;
     while (!this.stdout.slice(from).includes('Gatehouse is ready')) {
-      if (child.exitCode !== null || Date.now() > deadline)
+      if (child.exitCode !== null || Date.now() > deadline) {
+        child.kill('SIGKILL');
         throw new Error(`The gateway did not start: ${this.stdout}`);
+      }
       await pause(20);
     }
   }
 
   /** The process, its output collected, not waited for. */
   spawn(): ChildProcess {
-    const child = spawn(process.execPath, ['--enable-source-maps', MAIN], {
+    const child = spawn(process.execPath, ['--enable-source-maps', '--disable-sigusr1', MAIN], {
       cwd: this.dataDir.slice(0, this.dataDir.lastIndexOf('/')),
       env: {
         PATH: process.env['PATH'],
@@ -128,6 +130,7 @@ export class TestGateway {
   async remove(): Promise<void> {
     await this.end();
     for (const pid of this.runnerPids()) process.kill(pid, 'SIGTERM');
+    await until('the end of the runner', () => this.runnerPids().length === 0);
     rmSync(resolve(this.dataDir, '..'), { recursive: true, force: true });
   }
 
