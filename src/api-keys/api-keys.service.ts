@@ -19,9 +19,6 @@ const REMEMBERED_MS = 60_000;
 /** Advisory lock of the first key: one gateway makes it. */
 const FIRST_KEY_LOCK = 0x67617468;
 
-/** Compared with when the key id is unknown, so that unknown and wrong take the same time. Made at the first need. */
-const DECOY_SECRET = 'no key has this secret';
-
 /** API keys: made once, shown once, kept as a bcrypt hash. */
 @Injectable()
 export class ApiKeysService {
@@ -30,7 +27,6 @@ export class ApiKeysService {
   readonly #accepted = new LRUCache<string, string>({ max: MAX_REMEMBERED, ttl: REMEMBERED_MS });
   /** Checks under way, so that a burst of the same key costs one bcrypt. */
   readonly #checking = new Map<string, Promise<boolean>>();
-  #decoy: Promise<string> | undefined;
 
   constructor(
     @InjectRepository(ApiKeyEntity) private readonly keys: Repository<ApiKeyEntity>,
@@ -75,8 +71,7 @@ export class ApiKeysService {
     const parsed = parseKey(text);
     if (!parsed) throw invalid();
     const row = await this.keys.findOneBy({ id: parsed.id });
-    const stored = row?.keyHash ?? (await this.#decoyHash());
-    const matches = await this.#matches(text, parsed.secret, stored);
+    const matches = await this.#matches(text, parsed.secret, row?.keyHash ?? null);
     const usable = row !== null && row.revokedAt === null && (row.expiresAt === null || row.expiresAt.getTime() > now);
     if (!matches || !usable || row.prefix !== parsed.prefix) throw invalid();
     return {
@@ -93,15 +88,15 @@ export class ApiKeysService {
     };
   }
 
-  async #matches(text: string, secret: string, stored: string): Promise<boolean> {
+  async #matches(text: string, secret: string, stored: string | null): Promise<boolean> {
     const digest = createHash('sha256').update(text).digest('base64');
-    if (this.#accepted.get(digest) === stored) return true;
+    if (stored !== null && this.#accepted.get(digest) === stored) return true;
     const running = this.#checking.get(digest);
     if (running) return running;
     const check = this.#hasher.matches(secret, stored).finally(() => this.#checking.delete(digest));
     this.#checking.set(digest, check);
     const matches = await check;
-    if (matches) this.#accepted.set(digest, stored);
+    if (matches && stored !== null) this.#accepted.set(digest, stored);
     return matches;
   }
 
@@ -119,15 +114,6 @@ export class ApiKeysService {
       expiresAt: null,
       revokedAt: null,
     };
-  }
-
-  #decoyHash(): Promise<string> {
-    this.#decoy ??= this.#hasher.hash(DECOY_SECRET).catch((error: unknown) => {
-      // A full queue passes: the next unknown key tries again.
-      this.#decoy = undefined;
-      throw error;
-    });
-    return this.#decoy;
   }
 }
 
