@@ -51,7 +51,11 @@ export const environmentSchema = z.object({
   AUTH_SECRET: secret.optional(),
   AUTH_SECRET_PREVIOUS: secret.optional(),
   BCRYPT_COST: integer(10, 14, 10),
-  RUNNER_DIR: z.string().max(100).optional(),
+  // The names of sockets follow, and a socket's whole path has 103 bytes at most.
+  RUNNER_DIR: z
+    .string()
+    .regex(/^\/[\x21-\x7e]{1,83}$/, 'an absolute path of at most 84 characters, ASCII and without spaces')
+    .optional(),
   RUNNER_PERSIST: flag(false),
   SESSION_RING_BYTES: integer(65536, 268435456, 4194304),
   SESSIONS_PER_USER: integer(1, 100000, 10),

@@ -94,9 +94,11 @@ export class GrpcAttachment {
   }
 
   async #handle(frame: AttachRequest__Output): Promise<void> {
-    const [kind, body, more] = Object.entries(frame).flat() as [string | undefined, unknown, unknown];
-    if (kind === undefined || more !== undefined)
+    const kinds = Object.keys(frame);
+    const [kind] = kinds;
+    if (kind === undefined || kinds.length > 1)
       throw new DomainError('INVALID_ARGUMENT', 'frame: exactly one is needed.');
+    const body: unknown = frame[kind as keyof typeof frame];
     if (kind === 'attach') {
       await this.#attach(body);
       return;

@@ -1,5 +1,4 @@
-import { execFileSync } from 'node:child_process';
-import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { TestGateway, token, until } from '../support/gateway.js';
@@ -7,8 +6,16 @@ import { rest, startSession } from '../support/rest.js';
 
 /** Processes whose command line or environment names this folder. */
 function processesOf(folder: string): string[] {
-  return execFileSync('ps', ['axo', 'pid,args'], { encoding: 'utf8' })
-    .split('\n')
+  const about = (pid: string, file: string): string => {
+    try {
+      return readFileSync(join('/proc', pid, file), 'utf8');
+    } catch {
+      return ''; // ended meanwhile, or somebody else's
+    }
+  };
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .map((pid) => `${pid} ${about(pid, 'cmdline')} ${about(pid, 'environ')}`)
     .filter((line) => line.includes(folder));
 }
 

@@ -49,6 +49,8 @@ describe('configuration', () => {
     ['a database that is no PostgreSQL', { DATABASE_URL: 'mysql://root:hunter2@localhost/x' }],
     ['a port with a sign', { HTTP_PORT: '+80' }],
     ['a port in hex', { HTTP_PORT: '0x50' }],
+    ['a runner’s folder that depends on the working directory', { RUNNER_DIR: 'run' }],
+    ['a runner’s folder too long for its sockets', { RUNNER_DIR: `/${'x'.repeat(84)}` }],
   ])('refuses %s, without showing a secret', (_what, environment) => {
     const problems = problemsOf(environment);
     expect(problems).not.toEqual([]);
