@@ -13,7 +13,7 @@ import { signingSecrets } from './auth/signing-secrets.js';
 import { AuthorizationGuard } from './authorization/authorization.guard.js';
 import { AuthorizationModule } from './authorization/authorization.module.js';
 import type { Config } from './config/load.js';
-import { HouseModule } from './house.module.js';
+import { CoreModule } from './core.module.js';
 import { HealthModule } from './health/health.module.js';
 import { PtyModule } from './pty/pty.module.js';
 import type { RunnerClient } from './runner-link/runner-client.js';
@@ -44,7 +44,7 @@ export class GatewayModule {
     return {
       module: GatewayModule,
       imports: [
-        HouseModule.with(config),
+        CoreModule.with(config),
         LoggerModule.forRoot(loggerParams(logger)),
         TypeOrmModule.forRootAsync({
           useFactory: () => dataSource.options,

@@ -22,7 +22,7 @@ import { attachedToProto, modeToProto, plainEnum } from './session-proto.js';
 
 export type AttachCall = ServerDuplexStream<AttachRequest__Output, AttachResponse>;
 
-/** What the stream of one attachment needs of the house. */
+/** What the stream of one attachment needs of the gateway. */
 export interface StreamServices {
   readonly sessions: PtyService;
   readonly attachments: AttachmentsService;

@@ -6,10 +6,10 @@ import { CLOCK } from './kernel/tokens.js';
 /** What every room may ask for: configuration and time. */
 @Global()
 @Module({})
-export class HouseModule {
+export class CoreModule {
   static with(config: Config): DynamicModule {
     return {
-      module: HouseModule,
+      module: CoreModule,
       providers: [
         { provide: CONFIG, useValue: config },
         { provide: CLOCK, useValue: systemClock },
