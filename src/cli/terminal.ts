@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { constants } from 'node:os';
 import { AttachmentClient, type AttachOptions, type End } from './attachment-client.js';
 import type { Credentials } from './credentials.js';
@@ -77,10 +78,14 @@ function statusOf(end: End, { session }: TerminalOptions): number {
   return 0;
 }
 
-/** Raw mode, undone on every way out of the process. */
+/**
+ * Raw mode, undone on every way out of the process. Node's leaves the terminal to turn each line feed into a new line,
+ * which moves the cursor of a program that means a line feed; `stty` turns that off too, and Node's own undo restores it.
+ */
 function rawMode(): () => void {
   if (!process.stdin.isTTY) return () => undefined;
   process.stdin.setRawMode(true);
+  spawnSync('stty', ['-opost'], { stdio: ['inherit', 'ignore', 'ignore'] });
   const restore = (): void => {
     process.stdin.setRawMode(false);
   };

@@ -56,9 +56,14 @@ describe('npx gatehouse', () => {
     });
   }
 
-  /** The command in a terminal of its own. */
-  function inTerminal(args: string[]): { pty: IPty; shown: () => string; ended: Promise<number> } {
-    const pty = spawnPty(process.execPath, [BIN, ...args], { cols: 91, rows: 31, env: environment({ TERM: 'xterm' }) });
+  /** The command in a terminal of its own. @param by what runs it */
+  function inTerminal(
+    args: string[],
+    by: [string, ...string[]] = [process.execPath],
+  ): { pty: IPty; shown: () => string; ended: Promise<number> } {
+    const [program, ...before] = by;
+    const options = { cols: 91, rows: 31, env: environment({ TERM: 'xterm' }) };
+    const pty = spawnPty(program, [...before, BIN, ...args], options);
     terminals.push(pty);
     let shown = '';
     pty.onData((data) => {
@@ -119,6 +124,17 @@ describe('npx gatehouse', () => {
     expect(await terminal.ended).toBe(137);
     const shown = terminal.shown();
     for (const undone of ['\u001b[?1049l', '\u001b[?2004l', '\u001b[?25h']) expect(shown).toContain(undone);
+  });
+
+  it('in a terminal a bare line feed stays one, and the terminal is afterwards as it was', async () => {
+    const { shown, ended } = inTerminal(
+      ['run', '--', 'sh', '-c', 'stty -onlcr; printf "one\ntwo\n"'],
+      ['/bin/sh', '-c', 'stty -g; "$@"; stty -g', 'sh', process.execPath],
+    );
+    expect(await ended).toBe(0);
+    expect(shown()).toContain('one\ntwo\n');
+    const settings = shown().match(/^[0-9a-f:]{30,}/gm) ?? [];
+    expect([settings.length, new Set(settings).size]).toEqual([2, 1]);
   });
 
   it('in a terminal: size, raw keys, detach with Ctrl-], come back where it was, end', async () => {
