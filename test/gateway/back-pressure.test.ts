@@ -63,7 +63,7 @@ describe('a client that stops reading a flood', () => {
         await pause(100);
         return Date.now() - since > 5000 && (await written()) > from + PRODUCED;
       },
-      20_000,
+      40_000,
     );
     return most - before;
   }

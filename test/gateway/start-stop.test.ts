@@ -139,7 +139,7 @@ describe('a start that cannot be', () => {
   /** How a start with this environment ends. */
   async function failing(gateway: TestGateway): Promise<{ status: number | null; said: string }> {
     const child = gateway.spawn();
-    const cut = setTimeout(() => child.kill('SIGKILL'), 20_000);
+    const cut = setTimeout(() => child.kill('SIGKILL'), 40_000);
     child.once('exit', () => {
       clearTimeout(cut);
     });

@@ -30,7 +30,7 @@ describe('survival', () => {
       binary: true,
     });
     expect(await after.next('attached')).toMatchObject({ from: had.length, session: id });
-    expect(await after.next('process_exited', 25_000)).toMatchObject({ exit_code: 0 });
+    expect(await after.next('process_exited', 40_000)).toMatchObject({ exit_code: 0 });
     const one = Array.from({ length: 150_000 }, (_, index) => `${String(index + 1)}\r\n`).join('');
     const whole = Buffer.concat([had, after.bytes()]);
     expect(whole.length).toBe(one.length * 20);

@@ -189,7 +189,7 @@ describe('WebSocket', () => {
     ws.send({ type: 'input', data: 'heard' });
     await ws.sees('heard');
     ws.close();
-  }, 40_000);
+  });
 
   it('a new size, however it was asked for, is what everybody is told', async () => {
     const ws = await WsClient.open(gateway, `/ws/pty?id=${id}&cols=101&rows=31`, { credential: alice });

@@ -96,7 +96,7 @@ describe('typing', () => {
     await until(() => link.socket.writableLength === 0, 'all of it was taken');
     await runner.kill(id);
     expect((await runner.info()).pid).toBe(runner.pid);
-  }, 30_000);
+  });
 
   it('is acknowledged to a writer who counts, one message for many keystrokes, and to nobody else', async () => {
     const id = await startEcho();

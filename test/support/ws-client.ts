@@ -72,7 +72,7 @@ export class WsClient {
   }
 
   /** The first message of this type not taken before. */
-  async next(type: string, ms = 10_000): Promise<Message> {
+  async next(type: string, ms = 20_000): Promise<Message> {
     let index = -1;
     await until(
       `message ${type}, heard ${JSON.stringify(this.messages).slice(0, 500)}`,
@@ -88,11 +88,11 @@ export class WsClient {
     return Buffer.concat(this.output.get(channel) ?? []);
   }
 
-  async sees(text: string, channel = 0, ms = 10_000): Promise<void> {
+  async sees(text: string, channel = 0, ms = 20_000): Promise<void> {
     await until(`output ${JSON.stringify(text)}`, () => this.bytes(channel).includes(text), ms);
   }
 
-  async closes(ms = 10_000): Promise<{ code: number; reason: string }> {
+  async closes(ms = 20_000): Promise<{ code: number; reason: string }> {
     await until('close', () => this.closed !== null, ms);
     return this.closed ?? { code: 0, reason: '' };
   }
