@@ -1,9 +1,10 @@
 import { type DynamicModule, Global, Module } from '@nestjs/common';
 import { CONFIG, type Config } from './config/load.js';
 import { systemClock } from './kernel/clock.js';
+import { InFlight } from './kernel/in-flight.js';
 import { CLOCK } from './kernel/tokens.js';
 
-/** What every room may ask for: configuration and time. */
+/** What every room may ask for: configuration, time, and whether the server stops. */
 @Global()
 @Module({})
 export class CoreModule {
@@ -13,8 +14,9 @@ export class CoreModule {
       providers: [
         { provide: CONFIG, useValue: config },
         { provide: CLOCK, useValue: systemClock },
+        { provide: InFlight, useValue: new InFlight() },
       ],
-      exports: [CONFIG, CLOCK],
+      exports: [CONFIG, CLOCK, InFlight],
     };
   }
 }

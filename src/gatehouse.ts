@@ -11,6 +11,7 @@ import { Database } from './database/database.js';
 import { GatewayModule, type GatewayParts } from './gateway.module.js';
 import { AuditTrail } from './kernel/audit.js';
 import { Authenticator } from './kernel/authenticator.js';
+import { InFlight } from './kernel/in-flight.js';
 import { VERSION } from './kernel/package.js';
 import { systemContext } from './kernel/request-context.js';
 import { GrpcAttachments } from './pty/grpc-attachments.js';
@@ -24,8 +25,10 @@ import { guardRest, HTTP_SERVER } from './transport/rest-edge.js';
 import { GatehouseWsAdapter } from './transport/ws-adapter.js';
 import { showFirstKey, welcome } from './welcome.js';
 
-/** A stop that takes longer is cut off: a supervisor would kill the process anyway. */
-const STOP_MS = 10_000;
+/** How long a stop waits for calls under way: a program that is killed has five seconds to end. */
+const CALLS_MS = 6000;
+/** A stop that takes longer is cut off: calls, then sessions that do not end at once, then the record. */
+const STOP_MS = 20_000;
 
 /** The running gateway. */
 export interface Gatehouse {
@@ -63,15 +66,31 @@ async function serve(config: Config, logger: Logger, database: Database, runner:
   const { id: runnerId = '' } = await runner.info();
   await database.announce(runnerId);
   const app = await createApp({ config, dataSource: database.dataSource, runner, runnerId, logger });
+  try {
+    return await listen(app, { config, logger, database });
+  } catch (error) {
+    // Nobody may look after the runner any more when it is ended.
+    await app.close().catch(() => undefined);
+    throw error;
+  }
+}
+
+async function listen(app: NestFastifyApplication, parts: Parts): Promise<Gatehouse> {
+  const { config, logger, database } = parts;
   const websocket = new GatehouseWsAdapter(app, app.getHttpServer(), logger);
   app.useWebSocketAdapter(websocket);
   const authenticator = app.get(Authenticator);
+  const inFlight = app.get(InFlight);
   const grpc = new GatehouseGrpcServer(
     `${bracketed(config.HOST)}:${config.GRPC_PORT}`,
-    grpcGate(authenticator, logger),
+    grpcGate(authenticator, inFlight, logger),
   );
   app.connectMicroservice({ strategy: grpc }, { inheritAppConfig: true });
-  guardRest(app.getHttpAdapter().getInstance(), authenticator, app.get(DeclaredAccess).publicRoutes());
+  guardRest(app.getHttpAdapter().getInstance(), {
+    authenticator,
+    inFlight,
+    publicRoutes: app.get(DeclaredAccess).publicRoutes(),
+  });
   await app.init();
   await app.startAllMicroservices();
   await app.listen(config.HTTP_PORT, config.HOST);
@@ -84,7 +103,7 @@ async function serve(config: Config, logger: Logger, database: Database, runner:
   });
   const firstKey = await app.get(ApiKeysService).createFirstAdminKey(systemContext(), showFirstKey);
   welcome({ config, http: await app.getUrl(), firstKey, database: database.place });
-  return { stop: () => stop({ app, websocket, grpc, config, database, logger }) };
+  return { stop: () => stop({ app, websocket, grpc, ...parts }) };
 }
 
 async function createApp(parts: GatewayParts): Promise<NestFastifyApplication> {
@@ -99,13 +118,16 @@ async function createApp(parts: GatewayParts): Promise<NestFastifyApplication> {
   return app;
 }
 
-interface Running {
-  readonly app: NestFastifyApplication;
-  readonly websocket: GatehouseWsAdapter;
-  readonly grpc: GatehouseGrpcServer;
+interface Parts {
   readonly config: Config;
   readonly database: Database;
   readonly logger: Logger;
+}
+
+interface Running extends Parts {
+  readonly app: NestFastifyApplication;
+  readonly websocket: GatehouseWsAdapter;
+  readonly grpc: GatehouseGrpcServer;
 }
 
 async function stop(running: Running): Promise<void> {
@@ -114,11 +136,14 @@ async function stop(running: Running): Promise<void> {
     logger.error('the stop took too long and was cut off');
     process.exit(1);
   }, STOP_MS);
-  // Nobody new comes in; who is in is told to come back elsewhere.
+  // Nobody new comes in; who is in is told to come back elsewhere; what was begun is finished, and on record.
+  app.get(InFlight).close();
   (app.getHttpServer() as Server).close();
   grpc.setServing(false);
   app.get(GrpcAttachments).drain();
   await websocket.drain();
+  const left = await app.get(InFlight).idle(CALLS_MS);
+  if (left > 0) logger.warn({ calls: left }, 'calls were cut off by the stop');
   const alone = await database.leave();
   if (alone && config.RUNNER_DIR === undefined && !config.RUNNER_PERSIST) {
     await attempt(app.get(SessionFollower).endRunner(), logger);
@@ -133,7 +158,7 @@ async function stop(running: Running): Promise<void> {
 }
 
 /** A runner that does not end is no reason to leave the rest undone. */
-async function attempt(ending: Promise<void>, logger: Logger): Promise<void> {
+async function attempt(ending: Promise<unknown>, logger: Logger): Promise<void> {
   await ending.catch((error: unknown) => {
     logger.warn({ err: error }, 'the runner did not stop');
   });

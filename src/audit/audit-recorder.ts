@@ -1,7 +1,9 @@
 import { Inject, Injectable, type OnModuleDestroy } from '@nestjs/common';
 import { type AuditAttempt, type AuditFact, AuditTrail } from '../kernel/audit.js';
 import { type Clock } from '../kernel/clock.js';
+import { DomainError } from '../kernel/errors.js';
 import { newId } from '../kernel/ids.js';
+import { InFlight } from '../kernel/in-flight.js';
 import type { Log } from '../kernel/log.js';
 import type { Principal } from '../kernel/principal.js';
 import type { CallerContext, RequestContext } from '../kernel/request-context.js';
@@ -41,6 +43,7 @@ export class AuditRecorder extends AuditTrail implements OnModuleDestroy {
     private readonly writer: AuditWriter,
     @Inject(AUDIT_LOG) private readonly log: Log,
     @Inject(CLOCK) private readonly clock: Clock,
+    private readonly inFlight: InFlight,
   ) {
     super();
   }
@@ -58,15 +61,18 @@ export class AuditRecorder extends AuditTrail implements OnModuleDestroy {
   async outcome<T>(context: RequestContext, { action, resource }: AuditAttempt<T>, act: () => Promise<T>): Promise<T> {
     const made = typeof resource === 'function' ? resource : null;
     const named = typeof resource === 'function' ? null : resource;
-    let result: T;
+    // The caller may be gone by then: its outcome is on record all the same.
+    const ended = this.inFlight.begin();
     try {
-      result = await act();
-    } catch (thrown) {
-      this.note(context, { action, resource: named, success: false, reason: toDomainError(thrown).code });
-      throw thrown;
+      const result = await this.#attempt(act).catch((thrown: unknown) => {
+        this.note(context, { action, resource: named, success: false, reason: toDomainError(thrown).code });
+        throw thrown;
+      });
+      await this.record(context, { action, resource: made ? made(result) : named, success: true });
+      return result;
+    } finally {
+      ended();
     }
-    await this.record(context, { action, resource: made ? made(result) : named, success: true });
-    return result;
   }
 
   note(context: RequestContext, fact: AuditFact): void {
@@ -100,6 +106,12 @@ export class AuditRecorder extends AuditTrail implements OnModuleDestroy {
 
   #noteFurther({ context, fact }: Occurrence, further: number): void {
     this.note(context, { ...fact, metadata: { ...fact.metadata, repeated: further } });
+  }
+
+  /** What could not be confirmed is not begun. The refusal is noted, and its row is what tries the database again. */
+  async #attempt<T>(act: () => Promise<T>): Promise<T> {
+    if (!this.writer.healthy) throw new DomainError('AUDIT_UNAVAILABLE', 'The audit record cannot be written now.');
+    return act();
   }
 
   /** The first line told the outcome before the commit: a second one with the same id takes it back. */

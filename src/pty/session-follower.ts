@@ -56,9 +56,14 @@ export class SessionFollower implements RunnerWatcher, OnApplicationBootstrap, B
    * @throws DomainError when it does not answer, Error when it does not end
    */
   async endRunner(): Promise<void> {
-    const told = this.#watch.lastEvents();
-    await endRunnerProcess(this.runner);
-    await told;
+    this.#watch.expectEnd();
+    const sessions = await endRunnerProcess(this.runner).catch(async () => {
+      // Perhaps one was being started just now: when the watch has stopped, none is any more.
+      await this.#watch.stop();
+      return endRunnerProcess(this.runner);
+    });
+    await this.#watch.stop();
+    await this.#settle(await this.store.live(this.runnerId), sessions);
   }
 
   async beforeApplicationShutdown(): Promise<void> {
@@ -122,6 +127,12 @@ export class SessionFollower implements RunnerWatcher, OnApplicationBootstrap, B
   async #reconcile(): Promise<number> {
     const live = await this.store.live(this.runnerId);
     const sessions = await this.runner.list();
+    await this.#settle(live, sessions);
+    return sessions.length;
+  }
+
+  /** @param live the sessions of the table, read before @param sessions the runner's */
+  async #settle(live: readonly LiveSession[], sessions: readonly RunnerSession__Output[]): Promise<void> {
     const held = new Map(sessions.map((session) => [session.id, session]));
     const startedBefore = this.clock.now() - STARTING_GRACE_MS;
     for (const row of live) {
@@ -133,6 +144,5 @@ export class SessionFollower implements RunnerWatcher, OnApplicationBootstrap, B
         await this.onChanged(session);
       }
     }
-    return sessions.length;
   }
 }

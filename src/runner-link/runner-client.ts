@@ -15,6 +15,7 @@ import type { ListResponse__Output } from '../generated/gatehouse/runner/v1/List
 import type { ReadOutputResponse__Output } from '../generated/gatehouse/runner/v1/ReadOutputResponse.js';
 import type { RunnerServiceClient } from '../generated/gatehouse/runner/v1/RunnerService.js';
 import type { RunnerSession__Output } from '../generated/gatehouse/runner/v1/RunnerSession.js';
+import type { ShutdownResponse__Output } from '../generated/gatehouse/runner/v1/ShutdownResponse.js';
 import type { StartRequest } from '../generated/gatehouse/runner/v1/StartRequest.js';
 import type { StartResponse__Output } from '../generated/gatehouse/runner/v1/StartResponse.js';
 import type { WatchResponse__Output } from '../generated/gatehouse/runner/v1/WatchResponse.js';
@@ -25,6 +26,8 @@ import { PROTO_OPTIONS } from '../kernel/package.js';
 const DEADLINE_MS = 10_000;
 /** A kill waits for 5 s of grace and the processes' end. */
 const KILL_DEADLINE_MS = 20_000;
+/** The same grace, for all sessions at once, within the time of a stop. */
+const SHUTDOWN_DEADLINE_MS = 8000;
 const MAX_MESSAGE = 4 * 1024 * 1024;
 
 type Unary<Request, Response> = (
@@ -97,8 +100,14 @@ export class RunnerClient {
     return this.#client.watch({});
   }
 
-  async shutdown(): Promise<void> {
-    await this.#call(this.#client.shutdown.bind(this.#client), {}, KILL_DEADLINE_MS);
+  /** Ends every session and then the runner. @returns the sessions as they ended */
+  async shutdown(): Promise<RunnerSession__Output[]> {
+    const { sessions } = await this.#call<object, ShutdownResponse__Output>(
+      this.#client.shutdown.bind(this.#client),
+      {},
+      SHUTDOWN_DEADLINE_MS,
+    );
+    return sessions ?? [];
   }
 
   close(): void {

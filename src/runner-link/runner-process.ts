@@ -7,10 +7,13 @@ import type { Config } from '../config/load.js';
 import { inheritedEnvironment } from '../config/inherited-environment.js';
 import { CONTROL_SOCKET } from '../kernel/link.js';
 import { socketDirectory } from '../kernel/private-directory.js';
+import type { RunnerSession__Output } from '../generated/gatehouse/runner/v1/RunnerSession.js';
 import { RunnerClient } from './runner-client.js';
 
 const START_MS = 8000;
 const PROBE_MS = 500;
+/** One that hangs is found out so fast, to leave time for the rest of a stop. */
+const STILL_THERE_MS = 2000;
 /** The runner gives its clients a second to read what was sent. */
 const END_MS = 3000;
 const MAX_LOG_BYTES = 10 * 1024 * 1024;
@@ -47,16 +50,18 @@ export async function ensureRunner(client: RunnerClient, config: Config): Promis
 
 /**
  * Ends all sessions and the runner; resolves when its process is gone too.
+ * @returns the sessions as they ended
  * @throws DomainError when it does not answer, Error when it does not end
  */
-export async function endRunnerProcess(client: RunnerClient): Promise<void> {
-  const { pid = 0 } = await client.info();
-  await client.shutdown();
+export async function endRunnerProcess(client: RunnerClient): Promise<RunnerSession__Output[]> {
+  const { pid = 0 } = await client.info(STILL_THERE_MS);
+  const sessions = await client.shutdown();
   const deadline = performance.now() + END_MS;
   while (isAlive(pid)) {
     if (performance.now() > deadline) throw new Error(`The runner (process ${pid}) did not end.`);
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
+  return sessions;
 }
 
 /** A zombie is gone: its parent has just not looked yet. */

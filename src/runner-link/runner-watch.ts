@@ -32,12 +32,12 @@ export class RunnerWatch {
     this.#running = this.#run();
   }
 
-  /** The runner is about to be ended: resolves when all that it still tells is taken in. No other one is looked for. */
-  lastEvents(): Promise<void> {
+  /** The runner is about to be ended: what it still tells is taken in, and no other one is looked for. */
+  expectEnd(): void {
     this.#stopped = true;
-    return this.#running;
   }
 
+  /** Stops following; resolves when what was told until now is taken in. */
   async stop(): Promise<void> {
     this.#stopped = true;
     this.#cancel?.();
@@ -48,7 +48,7 @@ export class RunnerWatch {
     while (!this.#isStopped()) {
       try {
         await this.ensure();
-        await this.#follow();
+        if (!this.#isStopped()) await this.#follow();
       } catch (error) {
         if (!this.#isStopped()) this.logger.warn({ err: error }, 'runner not reachable');
       }

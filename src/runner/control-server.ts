@@ -62,7 +62,7 @@ export function createControlServer(
     },
     Shutdown: unary(log, async () => {
       await shutdown();
-      return {};
+      return { sessions: registry.list().map(describe) };
     }),
   };
   server.addService(loadRunnerProto().RunnerService.service, handlers);

@@ -1,5 +1,6 @@
 import {
   type Metadata,
+  ResponderBuilder,
   type ServerInterceptingCallInterface,
   ServerInterceptingCall,
   type ServerInterceptor,
@@ -9,6 +10,7 @@ import {
 import { within } from '../kernel/current-context.js';
 import type { Log } from '../kernel/log.js';
 import type { Authenticator, Credential } from '../kernel/authenticator.js';
+import type { InFlight } from '../kernel/in-flight.js';
 import type { RequestContext } from '../kernel/request-context.js';
 import { credentialFrom } from './credential.js';
 import { toDomainError } from './error-mapping.js';
@@ -23,14 +25,20 @@ const PUBLIC_SERVICE = '/grpc.health.v1.Health/';
  * The gate in front of gRPC: authenticates every call, unary and streaming, health and reflection included, before its
  * first message is delivered. A guard alone would not do: a stream it refuses gets no status.
  */
-export function grpcGate(authenticator: Authenticator, logger: Log): ServerInterceptor {
+export function grpcGate(authenticator: Authenticator, inFlight: InFlight, logger: Log): ServerInterceptor {
+  const authenticate = async (present: () => Credential | null, context: RequestContext): Promise<void> => {
+    inFlight.requireOpen();
+    await authenticator.authenticate(present, context);
+  };
   return (method: ServerMethodDefinition<unknown, unknown>, call: ServerInterceptingCallInterface) => {
     let context: RequestContext;
+    // A stop waits for calls; streams are told to end.
+    const ended = method.requestStream || method.responseStream ? () => undefined : inFlight.begin();
     const admit = (metadata: Metadata, next: () => void): void => {
       const present = (): Credential | null =>
         credentialFrom(texts(metadata, 'authorization'), texts(metadata, 'x-api-key'));
       // grpc-js holds the messages of the call until `next`.
-      authenticator.authenticate(present, context).then(next, (thrown: unknown) => {
+      authenticate(present, context).then(next, (thrown: unknown) => {
         const error = toDomainError(thrown);
         if (error.code === 'INTERNAL_ERROR') logger.error({ err: thrown }, 'gRPC gate failed');
         call.sendStatus(toGrpcStatus(error, context.requestId));
@@ -57,12 +65,18 @@ export function grpcGate(authenticator: Authenticator, logger: Log): ServerInter
       .withOnReceiveHalfClose((next) => {
         within(context, next);
       })
+      .withOnCancel(ended)
       .build();
-    return new ServerInterceptingCall(call, {
-      start: (next) => {
+    const responder = new ResponderBuilder()
+      .withStart((next) => {
         next(listener);
-      },
-    });
+      })
+      .withSendStatus((status, next) => {
+        next(status);
+        ended();
+      })
+      .build();
+    return new ServerInterceptingCall(call, responder);
   };
 }
 

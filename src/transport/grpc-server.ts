@@ -1,4 +1,5 @@
 import type { EventEmitter } from 'node:events';
+import { setTimeout } from 'node:timers/promises';
 import type { Server, ServerInterceptor } from '@grpc/grpc-js';
 import type { PackageDefinition } from '@grpc/proto-loader';
 import { ReflectionService } from '@grpc/reflection';
@@ -10,6 +11,8 @@ import { BoundedHealth } from './bounded-health.js';
 const MAX_MESSAGE = 256 * 1024;
 /** Calls and streams at once on one connection. */
 const MAX_STREAMS = 200;
+/** How long what was answered may take to go out at a stop. */
+const FAREWELL_MS = 300;
 const PACKAGE = 'gatehouse.pty.v1';
 /** What probes can ask for: the server as a whole, and its service. */
 const SERVICES = ['', `${PACKAGE}.PtyService`];
@@ -39,6 +42,18 @@ export class GatehouseGrpcServer extends ServerGrpc {
         this.health.addToServer(server);
       },
     });
+  }
+
+  /** What was answered is let go out; who still watches the server's health is cut off. */
+  override async close(): Promise<void> {
+    const server = this.grpcClient as Server;
+    const answered = new Promise<void>((resolve) => {
+      server.tryShutdown(() => {
+        resolve();
+      });
+    });
+    await Promise.race([answered, setTimeout(FAREWELL_MS)]);
+    await super.close();
   }
 
   /** Tells probes whether calls are served. */

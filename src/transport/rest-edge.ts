@@ -5,6 +5,7 @@ import { Authenticator } from '../kernel/authenticator.js';
 import { within } from '../kernel/current-context.js';
 import { DomainError } from '../kernel/errors.js';
 import { newId } from '../kernel/ids.js';
+import type { InFlight } from '../kernel/in-flight.js';
 import type { RequestContext } from '../kernel/request-context.js';
 import { credentialOf, hasTokenInUrl } from './credential.js';
 import { attachContext, contextOfCarrier } from './execution-context.js';
@@ -15,16 +16,19 @@ import { answerRaw, endSocket, httpRefusal } from './raw-http.js';
 import { COMMON_HEADERS } from './rest-answer.js';
 import { isWebSocketUpgrade } from './upgrade.js';
 
+/** What the gate in front of REST asks. */
+export interface RestGate {
+  readonly authenticator: Authenticator;
+  readonly inFlight: InFlight;
+  /** Routes that need no credential, as `GET /path`. */
+  readonly publicRoutes: ReadonlySet<string>;
+}
+
 /**
  * The gate in front of REST. Fastify answers 400, 404 and 413 and parses bodies without running any guard, so the
  * caller is authenticated here, in `onRequest`, before a byte of the body is read.
- * @param publicRoutes routes that need no credential, as `GET /path`
  */
-export function guardRest(
-  fastify: FastifyInstance,
-  authenticator: Authenticator,
-  publicRoutes: ReadonlySet<string>,
-): void {
+export function guardRest(fastify: FastifyInstance, { authenticator, inFlight, publicRoutes }: RestGate): void {
   boundPipelines(fastify.server);
   closeAfterRefusal(fastify);
   acceptOnlyJson(fastify);
@@ -32,6 +36,8 @@ export function guardRest(
     const context = contextOf(raw);
     attachContext(raw, context);
     void reply.headers({ ...COMMON_HEADERS, 'X-Request-Id': context.requestId });
+    if (inFlight.draining) void reply.header('Connection', 'close');
+    reply.raw.once('close', inFlight.begin());
     within(context, done);
   });
   // What follows the body is called from the socket's own events.
@@ -42,6 +48,7 @@ export function guardRest(
     const { raw } = request;
     // A credential in the address is refused on a public route too.
     if (isPublic(request, publicRoutes) && !hasTokenInUrl(raw)) return;
+    inFlight.requireOpen();
     await authenticator.authenticate(() => credentialOf(raw), contextOfCarrier(raw));
   });
 }

@@ -8,6 +8,7 @@ import { loadConfig } from '../../src/config/load.js';
 import { createDataSource } from '../../src/database/data-source.js';
 import { systemClock } from '../../src/kernel/clock.js';
 import { newId } from '../../src/kernel/ids.js';
+import { InFlight } from '../../src/kernel/in-flight.js';
 import type { Log } from '../../src/kernel/log.js';
 import { systemContext } from '../../src/kernel/request-context.js';
 import { createDatabase, until } from '../support/gateway.js';
@@ -133,7 +134,7 @@ describe('the audit writer', () => {
   });
 
   it('a success that was told and could not be committed is taken back in the log', async () => {
-    const recorder = new AuditRecorder(writer, logOf(told), systemClock);
+    const recorder = new AuditRecorder(writer, logOf(told), systemClock, new InFlight());
     await operator.query('ALTER TABLE audit_events RENAME TO away');
     const recorded = recorder.record(context, { action: 'pty.kill', resource: 'session:1', success: true });
     await expect(recorded).rejects.toMatchObject({ code: 'AUDIT_UNAVAILABLE' });

@@ -178,6 +178,11 @@ describe('the audit trail', () => {
     try {
       const answer = await rest(gateway, alice, 'POST', `/api/v1/sessions/${id}/signal`, { signal: 'WINCH' });
       expect([answer.status, (answer.body['error'] as { code: string }).code]).toEqual([503, 'AUDIT_UNAVAILABLE']);
+      // Known to fail now: nothing more is begun.
+      const count = async (): Promise<number> => (await gateway.query('SELECT 1 FROM sessions')).length;
+      const before = await count();
+      expect((await rest(gateway, alice, 'POST', '/api/v1/sessions', {})).status).toBe(503);
+      expect(await count()).toBe(before);
       expect((await rest(gateway, alice, 'GET', `/api/v1/sessions/${id}`)).status).toBe(200);
       expect(await rest(gateway, null, 'GET', '/health/ready')).toMatchObject({
         status: 503,
@@ -186,8 +191,10 @@ describe('the audit trail', () => {
     } finally {
       await gateway.query('ALTER TABLE audit_events_away RENAME TO audit_events');
     }
+    await until('health', async () => (await rest(gateway, null, 'GET', '/health')).status === 200);
     expect((await rest(gateway, alice, 'POST', `/api/v1/sessions/${id}/signal`, { signal: 'WINCH' })).status).toBe(204);
-    expect((await rest(gateway, null, 'GET', '/health')).status).toBe(200);
+    const [refused] = await gateway.audit({ action: 'pty.start', reason: 'AUDIT_UNAVAILABLE' });
+    expect(refused).toMatchObject({ success: false, user_id: 'alice' });
   });
 
   it.each(['error', 'fatal'])('is in the log at LOG_LEVEL=%s too', async (level) => {
