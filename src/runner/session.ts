@@ -13,8 +13,9 @@ import { Writers } from './writers.js';
 
 /** The program waits so long for its first client before its first output may roll out of the ring. */
 const FIRST_CLIENT_MS = 2000;
-/** The program waits so long at most for a client that is being given a full ring. */
+/** The program waits so long at most for a client that is being given a full ring, and so rarely: viewers slow nobody. */
 const CATCH_UP_MS = 100;
+const CATCH_UP_EVERY_MS = 10_000;
 /** Dragging a window changes its size many times; the last one is told. */
 const TELL_SIZE_MS = 250;
 
@@ -54,6 +55,7 @@ export class Session implements AttachmentHost {
   readonly #ended = Promise.withResolvers<undefined>();
   #controller: Attachment | undefined;
   #catchingUp: Attachment | undefined;
+  #lastCatchUp = -Infinity;
   #killing: Promise<void> | undefined;
   #killReason: string | undefined;
   #tellSize: NodeJS.Timeout | undefined;
@@ -269,7 +271,10 @@ export class Session implements AttachmentHost {
   /** The ring must not roll away under a client that is being given much of it. */
   #catchUp(attachment: Attachment): void {
     if (this.exit) return;
-    if (this.ring.end - attachment.cursor > this.ring.capacity / 2) {
+    const far = this.ring.end - attachment.cursor > this.ring.capacity / 2;
+    const now = performance.now();
+    if (far && now - this.#lastCatchUp >= CATCH_UP_EVERY_MS) {
+      this.#lastCatchUp = now;
       this.#catchingUp = attachment;
       this.#holdRing(CATCH_UP_MS);
     } else if (!this.#catchingUp) this.#flow.release();

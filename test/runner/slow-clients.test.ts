@@ -81,6 +81,21 @@ describe('a client that stops reading', () => {
     await runner.kill(id);
   });
 
+  it('as one viewer after the other slows nobody either', async () => {
+    const { id } = await runner.startSession(['yes', 'v'.repeat(98)]);
+    await until(async () => (await nextOutput(id)) > 12 * MIB, 'the ring rolls');
+    const before = await nextOutput(id);
+    for (let attached = 0; attached < 30; attached += 1) {
+      const viewer = await runner.link();
+      viewer.keep = false;
+      await viewer.attach(id, { mode: 'viewer' });
+      viewer.socket.pause();
+      await setTimeout(50);
+    }
+    expect((await nextOutput(id)) - before).toBeGreaterThan(8 * MIB);
+    await runner.kill(id);
+  });
+
   it('or acknowledging, once it has begun to, makes the program wait too', async () => {
     const { id } = await runner.startSession(['yes', 'z'.repeat(98)]);
     const link = await runner.link();
