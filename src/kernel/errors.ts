@@ -33,7 +33,7 @@ export const ERRORS = {
   JWT_EXPIRED: { http: 401, grpc: Grpc.UNAUTHENTICATED, close: 4001 },
   SESSION_EXPIRED: { http: 401, grpc: Grpc.UNAUTHENTICATED, close: 4001 },
   API_KEY_INVALID: { http: 401, grpc: Grpc.UNAUTHENTICATED, close: 4000 },
-  AMBIGUOUS_CREDENTIAL: { http: 400, grpc: Grpc.INVALID_ARGUMENT, close: 4000 },
+  AMBIGUOUS_CREDENTIALS: { http: 400, grpc: Grpc.INVALID_ARGUMENT, close: 4000 },
   TOKEN_IN_URL: { http: 400, grpc: Grpc.INVALID_ARGUMENT, close: 4000 },
   AUTH_BUSY: { http: 429, grpc: Grpc.RESOURCE_EXHAUSTED, close: 1013 },
   AUTH_STATE_UNAVAILABLE: { http: 503, grpc: Grpc.UNAVAILABLE, close: 1013 },

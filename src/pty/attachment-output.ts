@@ -23,13 +23,15 @@ export function deliverTo(
   const tell = (piece: ReturnType<Utf8Splitter['push']>): void => {
     if (piece !== null) connection.sendOutput({ type: 'output', channel, ...piece });
   };
-  let next = attachment.attached.from;
+  let sent = attachment.attached.from;
+  // What is held back of a split character has to come again.
+  const told = (): number => text?.next ?? sent;
   let end: readonly [number, string] | null = null;
   const listener: LinkListener = {
     onData: (frame) => {
-      next = offsetOf(frame) + outputLength(frame);
+      sent += outputLength(frame);
       if (text === null) connection.sendFrame(frame.parts);
-      else tell(text.push(outputOf(frame)));
+      else tell(text.push(outputOf(frame).data));
       if (connection.wire.writableLength > MAX_BUFFERED) {
         attachment.holdUntil((resume) => connection.wire.once('drain', resume));
       }
@@ -44,6 +46,8 @@ export function deliverTo(
         end = [1000, 'process_exited'];
       } else if (message.type === 'detached') {
         end = [new DomainError(message.code, '').answer.close, message.code];
+        connection.send({ ...message, channel, offset: told() });
+        return;
       }
       connection.send({ ...message, channel });
     },
@@ -53,15 +57,15 @@ export function deliverTo(
         return;
       }
       // The runner said no last word: it is gone. A client of several sessions must hear which one is meant.
-      connection.send({ type: 'detached', channel, code: 'RUNNER_UNAVAILABLE', offset: next });
+      connection.send({ type: 'detached', channel, code: 'RUNNER_UNAVAILABLE', offset: told() });
       onEnd(new DomainError('RUNNER_UNAVAILABLE', '').answer.close, 'RUNNER_UNAVAILABLE');
     },
   };
   attachment.start(listener);
 }
 
-/** The terminal bytes of an output frame. */
-export const outputOf = (frame: Frame): Buffer => payloadOf(frame).subarray(DATA_HEADER_BYTES);
-
-/** The offset of an output frame. */
-export const offsetOf = (frame: Frame): number => readDataHeader(payloadOf(frame)).offset;
+/** An output frame's offset and terminal bytes. Copies a frame that came in several parts. */
+export function outputOf(frame: Frame): { offset: number; data: Buffer } {
+  const payload = payloadOf(frame);
+  return { offset: readDataHeader(payload).offset, data: payload.subarray(DATA_HEADER_BYTES) };
+}

@@ -16,7 +16,7 @@ import type { Log } from '../kernel/log.js';
 import type { Attachment } from './attachment.js';
 import type { AttachmentsService } from './attachments.service.js';
 import type { PtyService } from './pty.service.js';
-import { offsetOf, outputOf } from './attachment-output.js';
+import { outputOf } from './attachment-output.js';
 import { attachSchema, frameSchemas } from './pty.schema.js';
 import { attachedToProto, modeToProto, plainEnum } from './session-proto.js';
 
@@ -167,7 +167,7 @@ export class GrpcAttachment {
     let last: DomainError | null = new DomainError('RUNNER_UNAVAILABLE', 'The runner cannot be reached.');
     return {
       onData: (frame) => {
-        this.#send({ output: { offset: offsetOf(frame), data: outputOf(frame) } });
+        this.#send({ output: outputOf(frame) });
       },
       onControl: (message) => {
         if (message.type === 'process_exited') {

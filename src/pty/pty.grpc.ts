@@ -3,7 +3,7 @@ import { Controller } from '@nestjs/common';
 import { GrpcMethod, GrpcStreamCall, Payload } from '@nestjs/microservices';
 import { z } from 'zod';
 import { Audited } from '../audit/audited.decorator.js';
-import { RequirePermission } from '../authorization/decorators.js';
+import { Authenticated, RequirePermission } from '../authorization/decorators.js';
 import type { AttachRequest__Output } from '../generated/gatehouse/pty/v1/AttachRequest.js';
 import type { AttachResponse } from '../generated/gatehouse/pty/v1/AttachResponse.js';
 import type { ListResponse } from '../generated/gatehouse/pty/v1/ListResponse.js';
@@ -117,9 +117,9 @@ export class PtyGrpc {
     return { session: toProto(await this.sessions.kill(caller, command)) };
   }
 
-  /** Each frame is authorised by its own permission; the declaration here lets the stream open at all. */
+  /** Which session it is about only the first frame says; each frame is authorised by its own permission. */
   @GrpcStreamCall(SERVICE)
-  @RequirePermission('pty:view')
+  @Authenticated()
   attach(call: ServerDuplexStream<AttachRequest__Output, AttachResponse>): void {
     this.attachments.serve(call);
   }

@@ -63,6 +63,7 @@ export class SocketAttachments {
     if (this.connection.context.principal === null)
       throw new DomainError('AUTH_TOKEN_MISSING', 'A credential is needed.');
     const { channel, offset } = inputHeader(payload);
+    this.connection.about(channel);
     const attachment = this.on(channel);
     return attachment.input(payload.subarray(DATA_HEADER_BYTES), offset) ? undefined : attachment.drained();
   }

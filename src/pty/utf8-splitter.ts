@@ -11,6 +11,11 @@ export class Utf8Splitter {
     this.#offset = offset;
   }
 
+  /** Offset of the first byte that is not told yet. */
+  get next(): number {
+    return this.#offset;
+  }
+
   /** The text of these bytes with the offsets it stands for; null while there is no whole character. */
   push(bytes: Buffer): { readonly offset: number; readonly next: number; readonly data: string } | null {
     const all = this.#held.length > 0 ? Buffer.concat([this.#held, bytes]) : bytes;

@@ -18,11 +18,11 @@ const CREDENTIAL_VALUE = /gh_(live|test)_[0-9A-Za-z]{16}_|\beyJ[\w-]+\.[\w-]+\./
  * @param authorization every `authorization` header, in order
  * @param apiKey every `x-api-key` header, in order
  * @returns null when there is none
- * @throws DomainError AMBIGUOUS_CREDENTIAL for more than one, JWT_INVALID for another scheme or an oversized one
+ * @throws DomainError AMBIGUOUS_CREDENTIALS for more than one, JWT_INVALID for another scheme or an oversized one
  */
 export function credentialFrom(authorization: readonly string[], apiKey: readonly string[]): Credential | null {
   if (authorization.length + apiKey.length > 1) {
-    throw new DomainError('AMBIGUOUS_CREDENTIAL', 'Send one credential, not several.');
+    throw new DomainError('AMBIGUOUS_CREDENTIALS', 'Send one credential, not several.');
   }
   const [header] = authorization;
   if (header !== undefined) return bearer(BEARER.exec(header.trim())?.[1]);

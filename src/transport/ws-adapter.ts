@@ -136,6 +136,7 @@ export class GatehouseWsAdapter implements WebSocketAdapter<WebSocketServer, Web
     delete data['id'];
     if (WITHOUT_CHANNEL.has(type)) return data;
     const channel = data['channel'] ?? 0;
+    if (typeof channel === 'number') connection.about(channel);
     const session = typeof channel === 'number' ? connection.channels.get(channel) : undefined;
     if (session === undefined) throw new DomainError('NOT_ATTACHED', 'Nothing is attached on this channel.');
     return { ...data, channel, session };

@@ -54,6 +54,8 @@ export class WsConnection {
   #cancelExpiry: (() => void) | undefined;
   /** `id` of the message being handled, echoed in its answer. */
   #currentId: string | number | undefined;
+  /** The attachment that it is about. */
+  #currentChannel: number | undefined;
 
   constructor(
     readonly socket: WebSocket,
@@ -124,6 +126,11 @@ export class WsConnection {
     if (this.open) this.socket.send(JSON.stringify(message));
   }
 
+  /** The message being handled is about this channel: its error says so. */
+  about(channel: number): void {
+    this.#currentChannel = channel;
+  }
+
   /** Sends the answer to the message being handled, with its `id`. */
   answer(message: object): void {
     this.send(this.#currentId === undefined ? message : { ...message, id: this.#currentId });
@@ -139,7 +146,13 @@ export class WsConnection {
   sendError(error: DomainError): void {
     const code =
       error.code === 'INVALID_ARGUMENT' || error.code === 'MALFORMED_REQUEST' ? 'INVALID_MESSAGE' : error.code;
-    this.answer({ type: 'error', code, message: error.message, ...(error.details ? { details: error.details } : {}) });
+    this.answer({
+      type: 'error',
+      code,
+      message: error.message,
+      ...(error.details ? { details: error.details } : {}),
+      ...(this.#currentChannel === undefined ? {} : { channel: this.#currentChannel }),
+    });
     if (code === 'INVALID_MESSAGE') this.#countInvalid();
   }
 
@@ -177,6 +190,7 @@ export class WsConnection {
         this.refuse(thrown);
       } finally {
         this.#currentId = undefined;
+        this.#currentChannel = undefined;
       }
       const turn = this.#turn.spend();
       if (turn !== null) await turn;

@@ -154,7 +154,7 @@ describe('the edges', () => {
       gateway,
       `GET /api/v1/sessions HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer a\r\nAuthorization: Bearer ${alice}\r\n\r\n`,
     );
-    expect(answer).toMatch(/^HTTP\/1.1 400 [\s\S]*AMBIGUOUS_CREDENTIAL/);
+    expect(answer).toMatch(/^HTTP\/1.1 400 [\s\S]*AMBIGUOUS_CREDENTIALS/);
   });
 
   it('gRPC health needs no credential, reflection does', async () => {

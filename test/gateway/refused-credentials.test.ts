@@ -10,7 +10,7 @@ const alice = token();
 
 /** What is wrong with how the credential was sent, in headers that all transports have. */
 const CASES: readonly [code: string, headers: Record<string, string>][] = [
-  ['AMBIGUOUS_CREDENTIAL', { authorization: `Bearer ${alice}`, 'x-api-key': 'gh_test_x' }],
+  ['AMBIGUOUS_CREDENTIALS', { authorization: `Bearer ${alice}`, 'x-api-key': 'gh_test_x' }],
   ['JWT_INVALID', { authorization: `Basic ${alice}` }],
   ['JWT_INVALID', { authorization: `Bearer ${LONG}` }],
   ['API_KEY_INVALID', { 'x-api-key': LONG }],
@@ -64,9 +64,9 @@ describe('a credential that is refused for how it was sent', () => {
       seen[key] = (seen[key] ?? 0) + ((metadata as { repeated?: number }).repeated ?? 1);
     }
     expect(seen).toEqual({
-      'rest AMBIGUOUS_CREDENTIAL': 1,
-      'grpc AMBIGUOUS_CREDENTIAL': 1,
-      'websocket AMBIGUOUS_CREDENTIAL': 1,
+      'rest AMBIGUOUS_CREDENTIALS': 1,
+      'grpc AMBIGUOUS_CREDENTIALS': 1,
+      'websocket AMBIGUOUS_CREDENTIALS': 1,
       'rest JWT_INVALID': 2,
       'grpc JWT_INVALID': 2,
       'websocket JWT_INVALID': 3,

@@ -55,16 +55,18 @@ describe('survival', () => {
   });
 
   it('sessions of a runner that dies are lost, never shown as running, and new ones can be started', async () => {
-    const id = await startSession(gateway, alice, { command: ['/bin/cat'] });
+    // Half a character: a JSON client has not been told it yet.
+    const id = await startSession(gateway, alice, { command: ['/bin/sh', '-c', "printf 'a\\303'; exec cat"] });
     const ws = await WsClient.open(gateway, `/ws/pty?id=${id}`, { credential: alice });
     await ws.next('attached');
     const several = await WsClient.open(gateway, '/ws', { credential: alice });
     several.send({ type: 'attach', session: id, mode: 'viewer' });
     await several.next('attached');
+    await several.sees('a');
     const [runner] = gateway.runnerPids();
     process.kill(runner ?? 0, 'SIGKILL');
     expect((await ws.closes()).code).toBe(1013);
-    expect(await several.next('detached')).toMatchObject({ channel: 0, code: 'RUNNER_UNAVAILABLE', offset: 0 });
+    expect(await several.next('detached')).toMatchObject({ channel: 0, code: 'RUNNER_UNAVAILABLE', offset: 1 });
     await until(
       'lost',
       async () => (await rest(gateway, alice, 'GET', `/api/v1/sessions/${id}`)).body['state'] === 'lost',

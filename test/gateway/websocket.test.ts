@@ -149,6 +149,13 @@ describe('WebSocket', () => {
     expect(await ws.next('detached')).toMatchObject({ channel: 0 });
     ws.send({ type: 'input', channel: 0, data: 'x' });
     expect((await ws.next('error'))['code']).toBe('NOT_ATTACHED');
+    const watching = await WsClient.open(gateway, '/ws', { credential: alice, binary: true });
+    for (const session of [id, id]) watching.send({ type: 'attach', session, mode: 'viewer' });
+    await watching.next('attached');
+    await watching.next('attached');
+    watching.type('x', 0, 1);
+    expect(await watching.next('error')).toMatchObject({ code: 'NOT_CONTROLLER', channel: 1 });
+    watching.close();
     ws.send({ type: 'kill', channel: 1 });
     expect(await ws.next('process_exited')).toMatchObject({ channel: 1, reason: 'killed' });
     expect(ws.closed).toBeNull();
