@@ -1,4 +1,6 @@
+import { statSync } from 'node:fs';
 import { enableCompileCache } from 'node:module';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { ConfigurationError } from './config/load.js';
 
@@ -36,8 +38,15 @@ void interrupted.then(() => {
   }, INTERRUPTED_START_MS).unref();
 });
 
-// A third of a start is compiling our dependencies. The cache lies with the build, since who may write it runs our code.
-enableCompileCache(fileURLToPath(new URL('../compile-cache', import.meta.url)));
+/**
+ * A third of a start is compiling our dependencies. The cache lies with the build, since who may write it runs our code;
+ * where the build is another user's, a cache of ours would be in the way of the next build.
+ */
+function cacheCompiledCode(): void {
+  const build = fileURLToPath(new URL('..', import.meta.url));
+  if (statSync(build).uid === process.getuid?.()) enableCompileCache(join(build, 'compile-cache'));
+}
+cacheCompiledCode();
 
 try {
   const { startGatehouse } = await import('./gatehouse.js');

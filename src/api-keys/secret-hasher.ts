@@ -37,7 +37,10 @@ export class SecretHasher {
   }
 
   #decoyHash(): Promise<string> {
-    this.#decoy ??= hash(DECOY_SECRET, this.cost);
+    this.#decoy ??= hash(DECOY_SECRET, this.cost).catch((error: unknown) => {
+      this.#decoy = undefined;
+      throw error;
+    });
     return this.#decoy;
   }
 

@@ -85,7 +85,10 @@ function statusOf(end: End, { session }: TerminalOptions): number {
 function rawMode(): () => void {
   if (!process.stdin.isTTY) return () => undefined;
   process.stdin.setRawMode(true);
-  spawnSync('stty', ['-opost'], { stdio: ['inherit', 'ignore', 'ignore'] });
+  if (process.stdout.isTTY) {
+    const env = { PATH: process.env['PATH'] };
+    spawnSync('stty', ['-opost'], { stdio: ['inherit', 'ignore', 'ignore'], env });
+  }
   const restore = (): void => {
     process.stdin.setRawMode(false);
   };

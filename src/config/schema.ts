@@ -36,7 +36,12 @@ export const environmentSchema = z.object({
   NODE_ENV: z
     .enum(['development', 'production', 'test'], { error: 'development, production or test' })
     .default('development'),
-  HOST: z.string().max(255).default('127.0.0.1'),
+  // One address, on which the gate stands: Fastify would open `::1` beside it without what is bound to the server.
+  HOST: z
+    .string()
+    .max(255)
+    .default('127.0.0.1')
+    .transform((host) => (host.toLowerCase() === 'localhost' ? '127.0.0.1' : host)),
   HTTP_PORT: port(8080),
   GRPC_PORT: port(50051),
   DATA_DIR: z.string().max(4096).default('data'),

@@ -36,6 +36,10 @@ describe('configuration', () => {
     expect(problems.join('\n')).toContain('HTTP_PORT: found "http", expected a whole number from 0 to 65535');
   });
 
+  it('listens on one address where localhost is asked for', () => {
+    expect(loadConfig({ HOST: 'localhost', NODE_ENV: 'test' }).HOST).toBe('127.0.0.1');
+  });
+
   it.each([
     ['a short secret', { AUTH_SECRET: 'short' }],
     ['a published secret', { AUTH_SECRET: 'dev-secret-change-in-production' }],
