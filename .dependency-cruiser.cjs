@@ -30,6 +30,31 @@ module.exports = {
       to: { path: '^src/(?!cli/|kernel/)' },
     },
     {
+      name: 'config-stands-alone',
+      severity: 'error',
+      from: { path: '^src/config/' },
+      to: { path: '^src/(?!config/|kernel/)' },
+    },
+    {
+      name: 'database-knows-entities',
+      comment: 'Of a feature it knows the shape of its rows.',
+      severity: 'error',
+      from: { path: '^src/database/' },
+      to: { path: '^src/(?!database/|config/|kernel/)', pathNot: '\\.entity\\.ts$' },
+    },
+    {
+      name: 'transport-imports-no-feature',
+      severity: 'error',
+      from: { path: '^src/transport/' },
+      to: { path: '^src/(?!transport/|config/|kernel/|database/errors\\.ts)' },
+    },
+    {
+      name: 'runner-link-imports-no-feature',
+      severity: 'error',
+      from: { path: '^src/runner-link/' },
+      to: { path: '^src/(?!runner-link/|config/|kernel/|generated/)' },
+    },
+    {
       name: 'features-never-import-auth',
       comment: 'The global guard reads their decorators; they never reach for authentication.',
       severity: 'error',
