@@ -28,7 +28,7 @@ import { showFirstKey, welcome } from './welcome.js';
 /** How long a stop waits for calls under way: a program that is killed has five seconds to end. */
 const CALLS_MS = 6000;
 /** A stop that takes longer is cut off: calls, then sessions that do not end at once, then the record. */
-const STOP_MS = 20_000;
+const STOP_MS = 30_000;
 
 /** The running gateway. */
 export interface Gatehouse {
@@ -142,8 +142,7 @@ async function stop(running: Running): Promise<void> {
   grpc.setServing(false);
   app.get(GrpcAttachments).drain();
   await websocket.drain();
-  const left = await app.get(InFlight).idle(CALLS_MS);
-  if (left > 0) logger.warn({ calls: left }, 'calls were cut off by the stop');
+  if (!(await app.get(InFlight).idle(CALLS_MS))) logger.warn('calls were cut off by the stop');
   const alone = await database.leave();
   if (alone && config.RUNNER_DIR === undefined && !config.RUNNER_PERSIST) {
     await attempt(app.get(SessionFollower).endRunner(), logger);
@@ -160,7 +159,7 @@ async function stop(running: Running): Promise<void> {
 /** A runner that does not end is no reason to leave the rest undone. */
 async function attempt(ending: Promise<unknown>, logger: Logger): Promise<void> {
   await ending.catch((error: unknown) => {
-    logger.warn({ err: error }, 'the runner did not stop');
+    logger.warn({ err: error }, 'the runner was not ended in order');
   });
 }
 

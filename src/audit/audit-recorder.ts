@@ -62,7 +62,7 @@ export class AuditRecorder extends AuditTrail implements OnModuleDestroy {
     const made = typeof resource === 'function' ? resource : null;
     const named = typeof resource === 'function' ? null : resource;
     // The caller may be gone by then: its outcome is on record all the same.
-    const ended = this.inFlight.begin();
+    const ended = this.inFlight.beginChange();
     try {
       const result = await this.#attempt(act).catch((thrown: unknown) => {
         this.note(context, { action, resource: named, success: false, reason: toDomainError(thrown).code });
@@ -108,19 +108,24 @@ export class AuditRecorder extends AuditTrail implements OnModuleDestroy {
     this.note(context, { ...fact, metadata: { ...fact.metadata, repeated: further } });
   }
 
-  /** What could not be confirmed is not begun. The refusal is noted, and its row is what tries the database again. */
+  /** What is known not to be confirmable is not begun. */
   async #attempt<T>(act: () => Promise<T>): Promise<T> {
     if (!this.writer.healthy) throw new DomainError('AUDIT_UNAVAILABLE', 'The audit record cannot be written now.');
     return act();
   }
 
-  /** The first line told the outcome before the commit: a second one with the same id takes it back. */
-  #correct(event: AuditEvent): void {
-    const outcome = { success: false, reason: 'AUDIT_UNAVAILABLE', level: 'error', corrects: event.id };
-    this.log.error(
-      { audit: true, ...event, ...outcome },
-      `audit ${event.action} not confirmed: its row was not written`,
-    );
+  /**
+   * The first line told the outcome before the commit: this takes it back, in the log now and in the table as soon as it
+   * can be written again. Until then that row is what is tried, so that nothing else is begun.
+   */
+  #correct({ id, metadata, ...event }: AuditEvent): void {
+    const taken: AuditEvent = {
+      ...event,
+      ...{ id: newId(), level: 'error' },
+      ...{ success: false, reason: 'AUDIT_UNAVAILABLE', metadata: { ...metadata, corrects: id } },
+    };
+    this.log.error({ audit: true, ...taken }, `audit ${event.action} not confirmed: its row was not written`);
+    this.writer.enqueue(taken);
   }
 
   #tell(context: RequestContext, fact: AuditFact): AuditEvent {

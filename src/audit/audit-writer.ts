@@ -119,14 +119,6 @@ export class AuditWriter implements BeforeApplicationShutdown {
     }
     // In the same step as the last look at the queue: what comes later starts a run of its own.
     this.#writing = null;
-    if (this.#failing) this.#probeLater();
-  }
-
-  /** With nothing left to write, an empty batch finds out whether something could be written again. */
-  #probeLater(): void {
-    setTimeout(() => {
-      if (this.#writing === null && this.#failing) this.#writing = this.#write([]).then(() => this.#run());
-    }, RETRY_MS).unref();
   }
 
   /** Writes a batch; returns what must be tried again. Those who wait are told at once. */

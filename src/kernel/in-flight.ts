@@ -4,6 +4,7 @@ import { DomainError } from './errors.js';
 export class InFlight {
   #count = 0;
   #draining = false;
+  #shut = false;
   #onIdle: (() => void) | undefined;
 
   /** Has the stop begun? */
@@ -25,7 +26,16 @@ export class InFlight {
 
   /** @throws DomainError GOING_AWAY once the stop has begun */
   requireOpen(): void {
-    if (this.#draining) throw new DomainError('GOING_AWAY', 'The server is stopping.');
+    if (this.#draining) throw stopping();
+  }
+
+  /**
+   * A change begins, perhaps of a call whose caller is gone already.
+   * @throws DomainError GOING_AWAY when the stop waits no more
+   */
+  beginChange(): () => void {
+    if (this.#shut) throw stopping();
+    return this.begin();
   }
 
   /** The stop begins: from now on {@link requireOpen} refuses. */
@@ -33,15 +43,22 @@ export class InFlight {
     this.#draining = true;
   }
 
-  /** Resolves when nothing is under way, at the latest after `milliseconds`. @returns how many are still under way */
-  async idle(milliseconds: number): Promise<number> {
-    if (this.#count === 0) return 0;
+  /**
+   * Waits until nothing is under way, at most so many milliseconds; no change begins afterwards.
+   * @returns whether nothing is
+   */
+  async idle(milliseconds: number): Promise<boolean> {
     let timer: NodeJS.Timeout | undefined;
-    await new Promise<void>((resolve) => {
-      this.#onIdle = resolve;
-      timer = setTimeout(resolve, milliseconds);
-    });
+    if (this.#count > 0) {
+      await new Promise<void>((resolve) => {
+        this.#onIdle = resolve;
+        timer = setTimeout(resolve, milliseconds);
+      });
+    }
     clearTimeout(timer);
-    return this.#count;
+    this.#shut = true;
+    return this.#count === 0;
   }
 }
+
+const stopping = (): DomainError => new DomainError('GOING_AWAY', 'The server is stopping.');

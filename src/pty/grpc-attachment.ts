@@ -30,12 +30,15 @@ export interface StreamServices {
   readonly logger: Log;
 }
 
+/** How long a stream may attach to nothing. */
+const FIRST_FRAME_MS = 10_000;
+
 /** One `Attach` stream. Frames are handled strictly in order: the call is not read while one is under way. */
 export class GrpcAttachment {
   #attachment: Attachment | null = null;
   #ended = false;
-  /** The client does not keep up; 'drain' will say when it does. */
   #work: Promise<void> = Promise.resolve();
+  readonly #firstFrame: NodeJS.Timeout;
   readonly #cancelExpiry: (() => void) | undefined;
 
   constructor(
@@ -44,7 +47,11 @@ export class GrpcAttachment {
     private readonly services: StreamServices,
     private readonly onEnd: () => void,
   ) {
+    this.#firstFrame = setTimeout(() => {
+      this.#fail(new DomainError('NOT_ATTACHED', 'No frame came.'));
+    }, FIRST_FRAME_MS);
     call.on('data', (frame: AttachRequest__Output) => {
+      clearTimeout(this.#firstFrame);
       this.#receive(frame);
     });
     call.on('end', () => {
@@ -228,6 +235,7 @@ export class GrpcAttachment {
 
   #release(): void {
     this.#ended = true;
+    clearTimeout(this.#firstFrame);
     this.#cancelExpiry?.();
     this.#attachment?.close();
     this.onEnd();

@@ -7,7 +7,7 @@ import type { Clock } from '../kernel/clock.js';
 import { systemContext } from '../kernel/request-context.js';
 import { CLOCK, RUNNER_ID } from '../kernel/tokens.js';
 import { RunnerClient } from '../runner-link/runner-client.js';
-import { endRunnerProcess, ensureRunner } from '../runner-link/runner-process.js';
+import { endRunnerProcess, ensureRunner, STILL_THERE_MS } from '../runner-link/runner-process.js';
 import { type RunnerWatcher, RunnerWatch } from '../runner-link/runner-watch.js';
 import { SessionEnds } from './session-ends.js';
 import { type LiveSession, SessionStore } from './session-store.js';
@@ -57,11 +57,9 @@ export class SessionFollower implements RunnerWatcher, OnApplicationBootstrap, B
    */
   async endRunner(): Promise<void> {
     this.#watch.expectEnd();
-    const sessions = await endRunnerProcess(this.runner).catch(async () => {
-      // Perhaps one was being started just now: when the watch has stopped, none is any more.
-      await this.#watch.stop();
-      return endRunnerProcess(this.runner);
-    });
+    // Where none answers, one may be being started just now: when the watch has stopped, it is there.
+    await this.runner.info(STILL_THERE_MS).catch(() => this.#watch.stop());
+    const sessions = await endRunnerProcess(this.runner);
     await this.#watch.stop();
     await this.#settle(await this.store.live(this.runnerId), sessions);
   }
@@ -131,7 +129,7 @@ export class SessionFollower implements RunnerWatcher, OnApplicationBootstrap, B
     return sessions.length;
   }
 
-  /** @param live the sessions of the table, read before @param sessions the runner's */
+  /** @param live the sessions of the table, read before the runner's unless that starts no more */
   async #settle(live: readonly LiveSession[], sessions: readonly RunnerSession__Output[]): Promise<void> {
     const held = new Map(sessions.map((session) => [session.id, session]));
     const startedBefore = this.clock.now() - STARTING_GRACE_MS;

@@ -27,7 +27,7 @@ const DEADLINE_MS = 10_000;
 /** A kill waits for 5 s of grace and the processes' end. */
 const KILL_DEADLINE_MS = 20_000;
 /** The same grace, for all sessions at once, within the time of a stop. */
-const SHUTDOWN_DEADLINE_MS = 8000;
+const SHUTDOWN_DEADLINE_MS = 10_000;
 const MAX_MESSAGE = 4 * 1024 * 1024;
 
 type Unary<Request, Response> = (

@@ -13,7 +13,7 @@ import { RunnerClient } from './runner-client.js';
 const START_MS = 8000;
 const PROBE_MS = 500;
 /** One that hangs is found out so fast, to leave time for the rest of a stop. */
-const STILL_THERE_MS = 2000;
+export const STILL_THERE_MS = 2000;
 /** The runner gives its clients a second to read what was sent. */
 const END_MS = 3000;
 const MAX_LOG_BYTES = 10 * 1024 * 1024;

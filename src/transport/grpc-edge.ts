@@ -32,8 +32,10 @@ export function grpcGate(authenticator: Authenticator, inFlight: InFlight, logge
   };
   return (method: ServerMethodDefinition<unknown, unknown>, call: ServerInterceptingCallInterface) => {
     let context: RequestContext;
-    // A stop waits for calls; streams are told to end.
-    const ended = method.requestStream || method.responseStream ? () => undefined : inFlight.begin();
+    const isPublic = method.path.startsWith(PUBLIC_SERVICE);
+    // A stop waits for calls that have arrived; streams are told to end.
+    const counted = !isPublic && !method.requestStream && !method.responseStream;
+    let ended: (() => void) | undefined;
     const admit = (metadata: Metadata, next: () => void): void => {
       const present = (): Credential | null =>
         credentialFrom(texts(metadata, 'authorization'), texts(metadata, 'x-api-key'));
@@ -53,11 +55,12 @@ export function grpcGate(authenticator: Authenticator, inFlight: InFlight, logge
           next(metadata);
         };
         within(context, () => {
-          if (method.path.startsWith(PUBLIC_SERVICE)) proceed();
+          if (isPublic) proceed();
           else admit(metadata, proceed);
         });
       })
       .withOnReceiveMessage((message, next) => {
+        if (counted) ended ??= inFlight.begin();
         within(context, () => {
           next(message);
         });
@@ -65,7 +68,7 @@ export function grpcGate(authenticator: Authenticator, inFlight: InFlight, logge
       .withOnReceiveHalfClose((next) => {
         within(context, next);
       })
-      .withOnCancel(ended)
+      .withOnCancel(() => ended?.())
       .build();
     const responder = new ResponderBuilder()
       .withStart((next) => {
@@ -73,7 +76,7 @@ export function grpcGate(authenticator: Authenticator, inFlight: InFlight, logge
       })
       .withSendStatus((status, next) => {
         next(status);
-        ended();
+        ended?.();
       })
       .build();
     return new ServerInterceptingCall(call, responder);

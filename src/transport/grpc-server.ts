@@ -46,9 +46,9 @@ export class GatehouseGrpcServer extends ServerGrpc {
 
   /** What was answered is let go out; who still watches the server's health is cut off. */
   override async close(): Promise<void> {
-    const server = this.grpcClient as Server;
+    const server = this.grpcClient as Server | undefined;
     const answered = new Promise<void>((resolve) => {
-      server.tryShutdown(() => {
+      server?.tryShutdown(() => {
         resolve();
       });
     });

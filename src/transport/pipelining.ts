@@ -3,6 +3,7 @@ import type { Socket } from 'node:net';
 import type { FastifyInstance } from 'fastify';
 import { DomainError } from '../kernel/errors.js';
 import { newId } from '../kernel/ids.js';
+import type { InFlight } from '../kernel/in-flight.js';
 import { contextOfCarrier } from './execution-context.js';
 import { answerRaw } from './raw-http.js';
 
@@ -13,18 +14,19 @@ const MAX_IN_FLIGHT = 32;
 const overloaded = new WeakSet<Socket>();
 
 /**
- * Bounds how much work the requests on one connection make at a time. Node parses all that came in one read before any
- * of it is answered, so a client that pipelines without end would have the gateway to itself.
+ * Counts the requests under way, and bounds how much work those on one connection make at a time. Node parses all that
+ * came in one read before any of it is answered, so a client that pipelines without end would have the gateway to itself.
  */
-export function boundPipelines(server: Server): void {
-  const inFlight = new WeakMap<Socket, number>();
+export function boundPipelines(server: Server, inFlight: InFlight): void {
+  const open = new WeakMap<Socket, Set<() => void>>();
   const handlers = server.listeners('request') as RequestListener[];
   server.removeAllListeners('request');
   server.on('request', (request: IncomingMessage, response: ServerResponse) => {
     const { socket } = request;
     if (overloaded.has(socket)) return;
-    const count = (inFlight.get(socket) ?? 0) + 1;
-    if (count > MAX_IN_FLIGHT) {
+    const ends = open.get(socket) ?? track(socket);
+    open.set(socket, ends);
+    if (ends.size >= MAX_IN_FLIGHT) {
       overloaded.add(socket);
       answerRaw(
         response,
@@ -33,22 +35,36 @@ export function boundPipelines(server: Server): void {
       );
       return;
     }
-    inFlight.set(socket, count);
-    response.once('close', () => {
-      inFlight.set(socket, (inFlight.get(socket) ?? 1) - 1);
-    });
+    const end = inFlight.begin();
+    const over = (): void => {
+      ends.delete(over);
+      end();
+    };
+    ends.add(over);
+    response.once('close', over);
     for (const handle of handlers) handle(request, response);
   });
 }
 
+/** The requests of a connection; they end with it, whatever becomes of their answers: an upgrade behind them drops these. */
+function track(socket: Socket): Set<() => void> {
+  const ends = new Set<() => void>();
+  socket.once('close', () => {
+    for (const over of ends) over();
+  });
+  return ends;
+}
+
 /**
  * Ends the connection with the refusal of a caller that is not known, so that a stranger cannot go on asking on it. One
- * whose body is still arriving is let finish: closing at once would take the answer from it.
+ * whose body is still arriving is let finish: closing at once would take the answer from it. A server that stops ends
+ * every connection so.
  */
-export function closeAfterRefusal(fastify: FastifyInstance): void {
+export function closeAfterRefusal(fastify: FastifyInstance, inFlight: InFlight): void {
   fastify.addHook('onSend', async ({ raw }, reply) => {
     const refused = reply.statusCode >= 400 && reply.statusCode < 500;
-    if (refused && raw.complete && contextOfCarrier(raw).principal === null) void reply.header('Connection', 'close');
+    const unknown = refused && contextOfCarrier(raw).principal === null;
+    if ((unknown || inFlight.draining) && raw.complete) void reply.header('Connection', 'close');
     return Promise.resolve();
   });
 }

@@ -29,15 +29,13 @@ export interface RestGate {
  * caller is authenticated here, in `onRequest`, before a byte of the body is read.
  */
 export function guardRest(fastify: FastifyInstance, { authenticator, inFlight, publicRoutes }: RestGate): void {
-  boundPipelines(fastify.server);
-  closeAfterRefusal(fastify);
+  boundPipelines(fastify.server, inFlight);
+  closeAfterRefusal(fastify, inFlight);
   acceptOnlyJson(fastify);
   fastify.addHook('onRequest', ({ raw }: FastifyRequest, reply: FastifyReply, done: () => void) => {
     const context = contextOf(raw);
     attachContext(raw, context);
     void reply.headers({ ...COMMON_HEADERS, 'X-Request-Id': context.requestId });
-    if (inFlight.draining) void reply.header('Connection', 'close');
-    reply.raw.once('close', inFlight.begin());
     within(context, done);
   });
   // What follows the body is called from the socket's own events.

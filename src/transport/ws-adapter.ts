@@ -9,6 +9,7 @@ import type { Log } from '../kernel/log.js';
 import { AuditTrail } from '../kernel/audit.js';
 import { Authenticator } from '../kernel/authenticator.js';
 import { DomainError } from '../kernel/errors.js';
+import { InFlight } from '../kernel/in-flight.js';
 import type { RequestContext } from '../kernel/request-context.js';
 import { carriesCredential, credentialOf } from './credential.js';
 import { toDomainError } from './error-mapping.js';
@@ -53,9 +54,9 @@ export class GatehouseWsAdapter implements WebSocketAdapter<WebSocketServer, Web
   readonly #clients = new Set<WebSocket>();
   readonly #heartbeat = new Heartbeat();
   readonly #waiting = new WaitingRoom();
-  #draining = false;
   readonly #authenticator: Authenticator;
   readonly #audit: AuditTrail;
+  readonly #inFlight: InFlight;
 
   constructor(
     app: INestApplicationContext,
@@ -64,6 +65,7 @@ export class GatehouseWsAdapter implements WebSocketAdapter<WebSocketServer, Web
   ) {
     this.#authenticator = app.get(Authenticator);
     this.#audit = app.get(AuditTrail);
+    this.#inFlight = app.get(InFlight);
     http.on('upgrade', (request, socket, head) => {
       const context = contextOfUpgrade(request);
       void within(context, () => this.#upgrade(request, socket, head, context));
@@ -117,9 +119,8 @@ export class GatehouseWsAdapter implements WebSocketAdapter<WebSocketServer, Web
     this.#heartbeat.stop();
   }
 
-  /** Before a stop: no new connections; clients are told to come back, then closed with 1001. */
+  /** Before a stop: clients are told to come back, then closed with 1001. */
   async drain(): Promise<void> {
-    this.#draining = true;
     const goaway = { type: 'goaway', reason: 'shutdown' };
     for (const client of this.#clients) {
       connectionOf(client).send({ ...goaway, resume_after_ms: Math.round(Math.random() * GOAWAY_SPREAD_MS) });
@@ -145,14 +146,17 @@ export class GatehouseWsAdapter implements WebSocketAdapter<WebSocketServer, Web
   async #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer, context: RequestContext): Promise<void> {
     // Node leaves an upgraded socket without listeners; an unhandled error would end the process.
     socket.on('error', () => undefined);
+    const ended = this.#inFlight.begin();
     try {
-      if (this.#draining) throw new DomainError('GOING_AWAY', 'The server is stopping.');
+      this.#inFlight.requireOpen();
       if (carriesCredential(request)) await this.#authenticator.authenticate(() => credentialOf(request), context);
       else this.#waiting.requireRoom();
       const url = addressOf(request);
       const server = this.#servers.get(url.pathname);
       if (!server) throw new DomainError('NOT_FOUND', 'There is no such resource.');
       if (socket.destroyed) return;
+      // The stop may have begun meanwhile, and this client would not be told.
+      this.#inFlight.requireOpen();
       server.handleUpgrade(request, socket, head, (client) => {
         this.#accept(server, client, request.socket, context, url);
       });
@@ -166,6 +170,8 @@ export class GatehouseWsAdapter implements WebSocketAdapter<WebSocketServer, Web
         reason: error.code,
       });
       endSocket(socket, httpRefusal(error, context.requestId));
+    } finally {
+      ended();
     }
   }
 

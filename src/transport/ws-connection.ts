@@ -146,19 +146,14 @@ export class WsConnection {
   sendError(error: DomainError): void {
     const code =
       error.code === 'INVALID_ARGUMENT' || error.code === 'MALFORMED_REQUEST' ? 'INVALID_MESSAGE' : error.code;
-    this.answer({
-      type: 'error',
-      code,
-      message: error.message,
-      ...(error.details ? { details: error.details } : {}),
-      ...(this.#currentChannel === undefined ? {} : { channel: this.#currentChannel }),
-    });
+    const channel = this.#currentChannel === undefined ? {} : { channel: this.#currentChannel };
+    this.answer({ ...describe(error, code), ...channel });
     if (code === 'INVALID_MESSAGE') this.#countInvalid();
   }
 
-  /** Tells an error and closes with its close code. */
+  /** Tells an error of the connection, not of the message being handled, and closes with its close code. */
   closeWith(error: DomainError): void {
-    this.sendError(error);
+    this.send(describe(error));
     this.socket.close(error.answer.close, error.code);
   }
 
@@ -221,8 +216,8 @@ export class WsConnection {
     if (error.code === 'INTERNAL_ERROR') {
       this.logger.error({ err: thrown, ...logFields(this.context) }, 'websocket message failed');
     }
-    if (error.answer.http === 401) this.closeWith(error);
-    else this.sendError(error);
+    this.sendError(error);
+    if (error.answer.http === 401) this.socket.close(error.answer.close, error.code);
   }
 
   async #onText(data: Buffer): Promise<void> {
@@ -238,6 +233,13 @@ export class WsConnection {
     await this.onBinary?.(data);
   }
 }
+
+const describe = (error: DomainError, code: string = error.code): object => ({
+  type: 'error',
+  code,
+  message: error.message,
+  ...(error.details ? { details: error.details } : {}),
+});
 
 /** @throws DomainError INVALID_MESSAGE */
 function parseMessage(data: Buffer): WsMessage {

@@ -144,11 +144,11 @@ describe('the audit writer', () => {
     expect(claim).toMatchObject({ action: 'pty.kill', success: true });
     expect(correction).toMatchObject({
       action: 'pty.kill',
-      id: claim?.['id'],
-      corrects: claim?.['id'],
+      metadata: { corrects: claim?.['id'] },
       success: false,
       reason: 'AUDIT_UNAVAILABLE',
     });
+    await until('its row', async () => (await written([String(correction?.['id'])])) === 1);
   });
 });
 

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { TestGateway, token, until } from '../support/gateway.js';
+import { pause, TestGateway, token, until } from '../support/gateway.js';
 import { endOf, GrpcClient, refused } from '../support/grpc-client.js';
 import { rest, startSession } from '../support/rest.js';
 import { WsClient } from '../support/ws-client.js';
@@ -195,6 +195,27 @@ describe('the audit trail', () => {
     expect((await rest(gateway, alice, 'POST', `/api/v1/sessions/${id}/signal`, { signal: 'WINCH' })).status).toBe(204);
     const [refused] = await gateway.audit({ action: 'pty.start', reason: 'AUDIT_UNAVAILABLE' });
     expect(refused).toMatchObject({ success: false, user_id: 'alice' });
+  });
+
+  it('a change is not even begun while the table takes no row, whatever the reason', async () => {
+    await gateway.query(`CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS
+      $$ BEGIN RAISE EXCEPTION 'no space left' USING ERRCODE = '53100'; END $$`);
+    await gateway.query(
+      'CREATE TRIGGER full_disk BEFORE INSERT ON audit_events FOR EACH ROW EXECUTE FUNCTION full_disk()',
+    );
+    const count = async (): Promise<number> => (await gateway.query('SELECT 1 FROM sessions')).length;
+    const start = async (): Promise<number> => (await rest(gateway, alice, 'POST', '/api/v1/sessions', {})).status;
+    expect(await start()).toBe(503);
+    const before = await count();
+    for (let tries = 0; tries < 4; tries += 1) {
+      await pause(400); // longer than it takes to try again
+      expect([await start(), await count()]).toEqual([503, before]);
+    }
+    await gateway.query('DROP TRIGGER full_disk ON audit_events');
+    await until('health', async () => (await rest(gateway, null, 'GET', '/health')).status === 200);
+    expect(await start()).toBe(201);
+    const taken = await gateway.audit({ action: 'pty.start', reason: 'AUDIT_UNAVAILABLE' });
+    expect(taken.some(({ metadata }) => (metadata as { corrects?: string }).corrects !== undefined)).toBe(true);
   });
 
   it.each(['error', 'fatal'])('is in the log at LOG_LEVEL=%s too', async (level) => {

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { Client } from 'pg';
 import { pause, TestGateway, token, until } from '../support/gateway.js';
 import { refused } from '../support/grpc-client.js';
+import { waitingFor, whileLocked } from '../support/locks.js';
 import { startSession } from '../support/rest.js';
 import { WsClient } from '../support/ws-client.js';
 
@@ -9,24 +9,6 @@ import { WsClient } from '../support/ws-client.js';
 const MAX_WAITING = 200;
 const MAX_CHANNELS = 64;
 const KIB = 1024;
-
-/** Runs `work` while nobody can read or write the table. */
-async function whileLocked(gateway: TestGateway, table: string, work: () => Promise<void>): Promise<void> {
-  const client = new Client({ connectionString: gateway.databaseUrl ?? '' });
-  await client.connect();
-  await client.query(`BEGIN; LOCK TABLE ${table} IN ACCESS EXCLUSIVE MODE`);
-  try {
-    await work();
-  } finally {
-    await client.end();
-  }
-}
-
-/** How many connections wait for this table. */
-async function waitingFor(gateway: TestGateway, table: string): Promise<number> {
-  const rows = await gateway.query('SELECT 1 FROM pg_locks WHERE NOT granted AND relation = $1::regclass', [table]);
-  return rows.length;
-}
 
 describe('connections that have not said who they are', () => {
   let gateway: TestGateway;
