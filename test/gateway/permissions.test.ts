@@ -160,4 +160,11 @@ describe('what a caller may do', () => {
     grpc.close();
     await rest(gateway, alice, 'DELETE', `/api/v1/sessions/${other}`);
   });
+
+  it('a stream that attaches to nothing is ended', async () => {
+    const grpc = new GrpcClient(gateway, token({ roles: [] }));
+    const end = (await endOf(grpc.attach())) as ServiceError;
+    expect([end.code, reasonOf(end)]).toEqual([9, 'NOT_ATTACHED']);
+    grpc.close();
+  });
 });
