@@ -15,7 +15,7 @@ function fail(error: unknown): never {
 }
 
 /** How long a start that was interrupted may go on before it is cut off. */
-const INTERRUPTED_START_MS = 10_000;
+const INTERRUPTED_START_MS = 30_000;
 
 /**
  * Resolves at the first Ctrl-C or SIGTERM. One listener from first to last: a signal that arrives while one listener is
