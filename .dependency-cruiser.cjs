@@ -66,7 +66,7 @@ module.exports = {
       comment: 'Features register their ownership resolver instead.',
       severity: 'error',
       from: { path: '^src/authorization/' },
-      to: { path: '^src/(pty|api-keys|audit|health|runner-link|auth|database)/' },
+      to: { path: '^src/(pty|api-keys|audit|health|runner-link|auth)/' },
     },
     {
       name: 'services-know-no-edge',
@@ -78,12 +78,12 @@ module.exports = {
     {
       name: 'services-know-no-transport',
       comment:
-        'Services, stores and what authenticates or records know no kind of transport; guards and interceptors are ' +
-        'edges. The mapping of thrown values, which needs a Nest type, is the one exception.',
+        'Services, stores and what authenticates or records know no kind of transport; guards, interceptors and ' +
+        'controllers are edges. The mapping of thrown values, which needs a Nest type, is the one exception.',
       severity: 'error',
       from: {
         path: '\\.service\\.ts$|^src/(api-keys|audit|auth|authorization|database|runner-link)/|^src/pty/session-',
-        pathNot: '\\.(guard|interceptor)\\.ts$',
+        pathNot: '\\.(guard|interceptor|controller)\\.ts$',
       },
       to: { path: '^src/transport/', pathNot: '^src/transport/error-mapping\\.ts$' },
     },

@@ -43,6 +43,8 @@ export default tseslint.config(
       globals: {
         process: 'readonly',
         console: 'readonly',
+        performance: 'readonly',
+        fetch: 'readonly',
         URL: 'readonly',
         module: 'writable',
         setTimeout: 'readonly',

@@ -3,8 +3,9 @@ import { CONFIG, type Config } from './config/load.js';
 import { systemClock } from './kernel/clock.js';
 import { InFlight } from './kernel/in-flight.js';
 import { CLOCK } from './kernel/tokens.js';
+import { ClientAddresses } from './transport/client-address.js';
 
-/** What every room may ask for: configuration, time, and whether the server stops. */
+/** What every room may ask for: configuration, time, whether the server stops, and whose word about addresses counts. */
 @Global()
 @Module({})
 export class CoreModule {
@@ -15,8 +16,9 @@ export class CoreModule {
         { provide: CONFIG, useValue: config },
         { provide: CLOCK, useValue: systemClock },
         { provide: InFlight, useValue: new InFlight() },
+        { provide: ClientAddresses, useValue: new ClientAddresses(config.TRUSTED_PROXIES) },
       ],
-      exports: [CONFIG, CLOCK, InFlight],
+      exports: [CONFIG, CLOCK, InFlight, ClientAddresses],
     };
   }
 }

@@ -3,7 +3,7 @@ import { createServer, type Server } from 'node:net';
 import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
 import type { Logger } from 'pino';
-import { ApiKeysService } from './api-keys/api-keys.service.js';
+import { FirstAdminKey } from './api-keys/first-admin-key.js';
 import { DeclaredAccess } from './authorization/declared-access.js';
 import { type Config, ConfigurationError, loadConfig } from './config/load.js';
 import { prepareDataDirectory } from './config/data-directory.js';
@@ -18,6 +18,7 @@ import { GrpcAttachments } from './pty/grpc-attachments.js';
 import { RunnerClient } from './runner-link/runner-client.js';
 import { SessionFollower } from './pty/session-follower.js';
 import { endRunnerProcess, ensureRunner, runnerDirectory } from './runner-link/runner-process.js';
+import { ClientAddresses } from './transport/client-address.js';
 import { grpcGate } from './transport/grpc-edge.js';
 import { GatehouseGrpcServer } from './transport/grpc-server.js';
 import { createLogger, nestLogger } from './transport/logging.js';
@@ -65,7 +66,8 @@ export async function startGatehouse(): Promise<Gatehouse> {
 async function serve(config: Config, logger: Logger, database: Database, runner: RunnerClient): Promise<Gatehouse> {
   const { id: runnerId = '' } = await runner.info();
   await database.announce(runnerId);
-  const app = await createApp({ config, dataSource: database.dataSource, runner, runnerId, logger });
+  const { dataSource, connection } = database;
+  const app = await createApp({ config, dataSource, connection, runner, runnerId, logger });
   try {
     return await listen(app, { config, logger, database });
   } catch (error) {
@@ -81,14 +83,16 @@ async function listen(app: NestFastifyApplication, parts: Parts): Promise<Gateho
   app.useWebSocketAdapter(websocket);
   const authenticator = app.get(Authenticator);
   const inFlight = app.get(InFlight);
+  const addresses = app.get(ClientAddresses);
   const grpc = new GatehouseGrpcServer(
     `${bracketed(config.HOST)}:${config.GRPC_PORT}`,
-    grpcGate(authenticator, inFlight, logger),
+    grpcGate({ authenticator, inFlight, addresses, logger }),
   );
   app.connectMicroservice({ strategy: grpc }, { inheritAppConfig: true });
   guardRest(app.getHttpAdapter().getInstance(), {
     authenticator,
     inFlight,
+    addresses,
     publicRoutes: app.get(DeclaredAccess).publicRoutes(),
   });
   await app.init();
@@ -101,7 +105,7 @@ async function listen(app: NestFastifyApplication, parts: Parts): Promise<Gateho
     success: true,
     metadata: { version: VERSION },
   });
-  const firstKey = await app.get(ApiKeysService).createFirstAdminKey(systemContext(), showFirstKey);
+  const firstKey = await app.get(FirstAdminKey).create(systemContext(), showFirstKey);
   welcome({ config, http: await app.getUrl(), firstKey, database: database.place });
   return { stop: () => stop({ app, websocket, grpc, ...parts }) };
 }

@@ -2,6 +2,7 @@ import { type DynamicModule, Module } from '@nestjs/common';
 import { APP_FILTER, APP_GUARD, APP_INTERCEPTOR, APP_PIPE } from '@nestjs/core';
 import { TypeOrmModule } from '@nestjs/typeorm';
 import { LoggerModule } from 'nestjs-pino';
+import type { ClientConfig } from 'pg';
 import type { Logger } from 'pino';
 import type { DataSource } from 'typeorm';
 import { ApiKeysModule } from './api-keys/api-keys.module.js';
@@ -9,11 +10,14 @@ import { AuditInterceptor } from './audit/audit.interceptor.js';
 import { AuditModule } from './audit/audit.module.js';
 import { AuthModule } from './auth/auth.module.js';
 import { AuthenticationGuard } from './auth/authentication.guard.js';
+import { IdentityProviders } from './auth/providers/identity-providers.js';
 import { signingSecrets } from './auth/signing-secrets.js';
 import { AuthorizationGuard } from './authorization/authorization.guard.js';
 import { AuthorizationModule } from './authorization/authorization.module.js';
+import { openPolicyFile } from './authorization/policy-file.js';
 import type { Config } from './config/load.js';
 import { CoreModule } from './core.module.js';
+import { DatabaseModule } from './database/database.module.js';
 import { HealthModule } from './health/health.module.js';
 import { PtyModule } from './pty/pty.module.js';
 import type { RunnerClient } from './runner-link/runner-client.js';
@@ -27,6 +31,8 @@ export interface GatewayParts {
   readonly config: Config;
   /** Connected and migrated. */
   readonly dataSource: DataSource;
+  /** For a connection beside it. */
+  readonly connection: ClientConfig;
   readonly runner: RunnerClient;
   readonly runnerId: string;
   readonly logger: Logger;
@@ -35,12 +41,13 @@ export interface GatewayParts {
 /** The gateway: the only place that binds global guards, pipes, interceptors and filters. */
 @Module({})
 export class GatewayModule {
-  /** @throws ConfigurationError when the kept signing secret is damaged */
-  static with({ config, dataSource, runner, runnerId, logger }: GatewayParts): DynamicModule {
+  /** @throws ConfigurationError when the kept signing secret is damaged, or auth.yaml or permissions.yaml is wrong */
+  static with({ config, dataSource, connection, runner, runnerId, logger }: GatewayParts): DynamicModule {
     // Before Nest, which would tell the mistake with a stack.
     const secrets = signingSecrets(config, (message) => {
       logger.info(message);
     });
+    const [authFile, policyFile] = [IdentityProviders.open(config), openPolicyFile(config)];
     return {
       module: GatewayModule,
       imports: [
@@ -50,11 +57,12 @@ export class GatewayModule {
           useFactory: () => dataSource.options,
           dataSourceFactory: () => Promise.resolve(dataSource),
         }),
+        DatabaseModule.with(connection),
         AuditModule,
-        AuthorizationModule,
+        AuthorizationModule.with(policyFile),
         RunnerLinkModule.with(runner, runnerId),
         ApiKeysModule,
-        AuthModule.with(secrets),
+        AuthModule.with(secrets, authFile),
         PtyModule,
         HealthModule,
       ],

@@ -1,120 +1,135 @@
-import { createHash } from 'node:crypto';
+import { isDeepStrictEqual } from 'node:util';
 import { Inject, Injectable } from '@nestjs/common';
-import { InjectRepository } from '@nestjs/typeorm';
-import { LRUCache } from 'lru-cache';
-import { type Repository } from 'typeorm';
-import { CONFIG, type Config } from '../config/load.js';
-import { AuditTrail } from '../kernel/audit.js';
-import { DomainError } from '../kernel/errors.js';
-import { DEFAULT_TENANT, LOCAL_PROVIDER, type Principal } from '../kernel/principal.js';
-import type { RequestContext } from '../kernel/request-context.js';
-import { generateKey, type ParsedKey, parseKey } from './api-key.js';
-import { ApiKeyEntity } from './api-key.entity.js';
-import { SecretHasher } from './secret-hasher.js';
+import { Standings } from '../authorization/standings.js';
+import { type Clock } from '../kernel/clock.js';
+import type { Principal } from '../kernel/principal.js';
+import type { LiveCredential } from '../kernel/request-context.js';
+import { CLOCK } from '../kernel/tokens.js';
+import { parseKey } from '../kernel/api-key-text.js';
+import { KeyRateLimits } from './key-rate-limits.js';
+import { KeyRecord, KeyRecords } from './key-records.js';
+import { endedBy, endOf, type KeyRefusal, keyRefused } from './key-standing.js';
+import { KeyUsage } from './key-usage.js';
+import { KeyVerifier } from './key-verifier.js';
 
-/** Verified keys that are remembered, so that bcrypt runs once per key and minute. */
-const MAX_REMEMBERED = 10_000;
-const REMEMBERED_MS = 60_000;
+/** A key that was accepted, and what it is worth now. */
+export interface AcceptedKey extends Pick<LiveCredential, 'graceUntil' | 'revalidate'> {
+  readonly principal: Principal;
+}
 
-/** Advisory lock of the first key: one gateway makes it. */
-const FIRST_KEY_LOCK = 0x67617468;
-
-/** API keys: made once, shown once, kept as a bcrypt hash. */
+/** Keys as credentials. Every refusal of a key is API_KEY_INVALID, its reason for the audit trail only. */
 @Injectable()
 export class ApiKeysService {
-  readonly #hasher: SecretHasher;
-  /** SHA-256 of a key that bcrypt accepted → the hash it matched. The row itself is read on every use. */
-  readonly #accepted = new LRUCache<string, string>({ max: MAX_REMEMBERED, ttl: REMEMBERED_MS });
-  /** Checks under way, so that a burst of the same key costs one bcrypt. */
-  readonly #checking = new Map<string, Promise<boolean>>();
-
   constructor(
-    @InjectRepository(ApiKeyEntity) private readonly keys: Repository<ApiKeyEntity>,
-    @Inject(CONFIG) private readonly config: Config,
-    private readonly audit: AuditTrail,
+    private readonly records: KeyRecords,
+    private readonly verifier: KeyVerifier,
+    private readonly limits: KeyRateLimits,
+    private readonly usage: KeyUsage,
+    private readonly standings: Standings,
+    @Inject(CLOCK) private readonly clock: Clock,
   ) {
-    this.#hasher = new SecretHasher(config.BCRYPT_COST);
+    standings.onRemapped(() => {
+      records.forgetAll();
+    });
   }
 
   /**
-   * Makes the first administrator's key when there is no key yet; gateways that start together make one in all.
-   * @param show shows the key's text, which exists nowhere else; what it throws undoes the key
-   * @returns the key's text; null when there are keys already
-   * @throws DomainError AUDIT_UNAVAILABLE, or the database's error: no key was made then, and the next start makes one
+   * Accepts a key by its text.
+   * @param now milliseconds since 1970
+   * @throws DomainError API_KEY_INVALID; AUTH_BUSY when too many wait to be checked; RATE_LIMIT_EXCEEDED by the key's own
+   *   limit; the driver's error when the database is needed and away
    */
-  async createFirstAdminKey(context: RequestContext, show: (text: string) => void): Promise<string | null> {
-    const key = generateKey(this.config.production ? 'gh_live' : 'gh_test');
-    const fact = { action: 'api_key.create', resource: `api_key:${key.id}` } as const;
-    try {
-      return await this.keys.manager.transaction(async (manager) => {
-        await manager.query('SELECT pg_advisory_xact_lock($1)', [FIRST_KEY_LOCK]);
-        if (await manager.existsBy(ApiKeyEntity, {})) return null;
-        const row = manager.create(ApiKeyEntity, await this.#firstAdmin(key));
-        await manager.insert(ApiKeyEntity, row);
-        await this.audit.record(context, { ...fact, success: true, metadata: { name: row.name, roles: row.roles } });
-        // Before the commit: a key that was shown and is not there is made again, one never shown would be lost.
-        show(key.text);
-        return key.text;
-      });
-    } catch (error) {
-      const reason = error instanceof DomainError ? error.code : 'INTERNAL_ERROR';
-      this.audit.note(context, { ...fact, success: false, reason });
-      throw error;
-    }
-  }
-
-  /**
-   * The principal behind a key. The row is read on every call, so a revoked key is refused at once on every gateway.
-   * @throws DomainError API_KEY_INVALID, the same for every reason; AUTH_BUSY; DATABASE errors pass through
-   */
-  async authenticate(text: string, now: number): Promise<Principal> {
+  async authenticate(text: string, remoteAddress: string, now: number): Promise<AcceptedKey> {
     const parsed = parseKey(text);
-    if (!parsed) throw invalid();
-    const row = await this.keys.findOneBy({ id: parsed.id });
-    const matches = await this.#matches(text, parsed.secret, row?.keyHash ?? null);
-    const usable = row !== null && row.revokedAt === null && (row.expiresAt === null || row.expiresAt.getTime() > now);
-    if (!matches || !usable || row.prefix !== parsed.prefix) throw invalid();
+    if (parsed === null) throw keyRefused('malformed');
+    const { record, matches } = await this.verifier.verify(text, parsed);
+    if (record === null) throw keyRefused('unknown');
+    if (!matches) throw keyRefused('secret');
+    if (record.row.prefix !== parsed.prefix) throw keyRefused('prefix');
+    // Again, since it may have changed while bcrypt had its queue: mostly the same object, and then nothing waits.
+    const current = this.records.peek(parsed.id) ?? (await this.records.get(parsed.id));
+    if (current?.row.keyHash !== record.row.keyHash) throw keyRefused('secret');
+    return this.#accept(current, remoteAddress, now);
+  }
+
+  /**
+   * Accepts the key that a token or ticket was made from, whose own proof was the token's signature.
+   * @param now milliseconds since 1970
+   * @throws as {@link authenticate}, but AUTH_BUSY
+   */
+  async behind(keyId: string, tenant: string, remoteAddress: string, now: number): Promise<AcceptedKey> {
+    const record = await this.records.get(keyId);
+    if (record?.row.tenant !== tenant) throw keyRefused('unknown');
+    return this.#accept(record, remoteAddress, now);
+  }
+
+  /** The principal that a key would be now, for questions about it; null when there is none or it is no good. */
+  async principalOf(tenant: string, keyId: string): Promise<Principal | null> {
+    const record = await this.records.get(keyId);
+    if (record?.row.tenant !== tenant || endedBy(record.row, this.clock.now()) !== null) return null;
+    return this.#principalOf(record);
+  }
+
+  async #accept(record: KeyRecord, address: string, now: number): Promise<AcceptedKey> {
+    requireGood(record, address, now);
+    const { id, rateLimitPerMinute } = record.row;
+    if (rateLimitPerMinute !== null) this.limits.take(id, rateLimitPerMinute);
+    const principal = await this.#principalOf(record);
+    this.usage.note(id, address, now);
+    return this.#live(record, principal, address);
+  }
+
+  #live(record: KeyRecord, principal: Principal, address: string): AcceptedKey {
+    const now = { record, principal };
+    const reload = async (): Promise<Principal> => {
+      const next = await this.records.get(record.row.id);
+      if (next?.row.keyHash !== record.row.keyHash) throw keyRefused('unknown');
+      requireGood(next, address, this.clock.now());
+      const found = await this.#principalOf(next);
+      now.record = next;
+      if (!isDeepStrictEqual(found, now.principal)) now.principal = found;
+      return now.principal;
+    };
     return {
-      subject: row.ownerSubject,
-      tenant: row.tenant,
-      roles: row.roles,
+      get principal() {
+        return now.principal;
+      },
+      get graceUntil() {
+        return now.record.row.graceUntil;
+      },
+      revalidate: () => {
+        if (this.records.peek(record.row.id) !== now.record) return reload();
+        requireGood(now.record, address, this.clock.now());
+        return now.principal;
+      },
+    };
+  }
+
+  async #principalOf(record: KeyRecord): Promise<Principal> {
+    if (record.principal !== null) return record.principal;
+    const { id, tenant, ownerProvider, ownerSubject, roles, scopes } = record.row;
+    const owner = await this.standings.of(tenant, ownerProvider, ownerSubject);
+    record.principal ??= {
+      subject: ownerSubject,
+      tenant,
+      roles,
       groups: [],
-      scopes: row.scopes,
+      scopes,
       method: 'api_key',
-      provider: LOCAL_PROVIDER,
-      credentialId: row.id,
-      expiresAt: row.expiresAt,
+      provider: ownerProvider,
+      credentialId: id,
+      keyId: id,
+      owner,
+      issuedAt: null,
+      expiresAt: endOf(record.row),
       kind: 'service',
     };
-  }
-
-  async #matches(text: string, secret: string, stored: string | null): Promise<boolean> {
-    const digest = createHash('sha256').update(text).digest('base64');
-    if (stored !== null && this.#accepted.get(digest) === stored) return true;
-    const running = this.#checking.get(digest);
-    if (running) return running;
-    const check = this.#hasher.matches(secret, stored).finally(() => this.#checking.delete(digest));
-    this.#checking.set(digest, check);
-    const matches = await check;
-    if (matches && stored !== null) this.#accepted.set(digest, stored);
-    return matches;
-  }
-
-  async #firstAdmin(key: ParsedKey): Promise<Omit<ApiKeyEntity, 'createdAt'>> {
-    return {
-      id: key.id,
-      tenant: DEFAULT_TENANT,
-      name: 'first administrator',
-      ownerSubject: 'admin',
-      createdBy: 'system',
-      keyHash: await this.#hasher.hash(key.secret),
-      prefix: key.prefix,
-      roles: ['admin'],
-      scopes: null,
-      expiresAt: null,
-      revokedAt: null,
-    };
+    return record.principal;
   }
 }
 
-const invalid = (): DomainError => new DomainError('API_KEY_INVALID', 'The API key is not valid.');
+/** @throws DomainError API_KEY_INVALID */
+function requireGood({ row, allows }: KeyRecord, address: string, now: number): void {
+  const reason: KeyRefusal | null = endedBy(row, now) ?? (allows(address) ? null : 'address');
+  if (reason !== null) throw keyRefused(reason);
+}

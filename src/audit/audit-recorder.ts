@@ -1,5 +1,5 @@
 import { Inject, Injectable, type OnModuleDestroy } from '@nestjs/common';
-import { type AuditAttempt, type AuditFact, AuditTrail } from '../kernel/audit.js';
+import { type AuditAttempt, type AuditFact, type AuditMetadata, AuditTrail } from '../kernel/audit.js';
 import { type Clock } from '../kernel/clock.js';
 import { DomainError } from '../kernel/errors.js';
 import { newId } from '../kernel/ids.js';
@@ -58,17 +58,20 @@ export class AuditRecorder extends AuditTrail implements OnModuleDestroy {
     }
   }
 
-  async outcome<T>(context: RequestContext, { action, resource }: AuditAttempt<T>, act: () => Promise<T>): Promise<T> {
+  async outcome<T>(context: RequestContext, attempt: AuditAttempt<T>, act: () => Promise<T>): Promise<T> {
+    const { action, resource, metadata } = attempt;
     const made = typeof resource === 'function' ? resource : null;
     const named = typeof resource === 'function' ? null : resource;
     // The caller may be gone by then: its outcome is on record all the same.
     const ended = this.inFlight.beginChange();
     try {
       const result = await this.#attempt(act).catch((thrown: unknown) => {
-        this.note(context, { action, resource: named, success: false, reason: toDomainError(thrown).code });
+        const reason = toDomainError(thrown).code;
+        this.note(context, { action, resource: named, success: false, reason, ...told(metadata) });
         throw thrown;
       });
-      await this.record(context, { action, resource: made ? made(result) : named, success: true });
+      const facts = told(typeof metadata === 'function' ? metadata(result) : metadata);
+      await this.record(context, { action, resource: made ? made(result) : named, success: true, ...facts });
       return result;
     } finally {
       ended();
@@ -80,7 +83,7 @@ export class AuditRecorder extends AuditTrail implements OnModuleDestroy {
   }
 
   noteStranger(context: RequestContext, fact: AuditFact): void {
-    const key = `${context.remoteAddress} ${context.transport} ${fact.action} ${fact.reason ?? ''}`;
+    const key = `${context.remoteAddress} ${context.transport} ${fact.action} ${fact.reason ?? ''} ${detailOf(fact)}`;
     if (this.#strangers.isFirst(key, { context, fact })) this.note(context, fact);
   }
 
@@ -135,6 +138,16 @@ export class AuditRecorder extends AuditTrail implements OnModuleDestroy {
     return event;
   }
 }
+
+/** The internal reason, one of our own words, so that there are few. */
+const detailOf = ({ metadata }: AuditFact): string => {
+  const detail = metadata?.['detail'];
+  return typeof detail === 'string' ? detail : '';
+};
+
+/** Facts of an outcome, if there are any; those that are made from the result are not there yet. */
+const told = (metadata: AuditAttempt<never>['metadata']): { metadata?: AuditMetadata } =>
+  metadata === undefined || typeof metadata === 'function' ? {} : { metadata };
 
 /** Who calls, and with which credential. */
 const callerOf = ({ tenant, provider, subject, credentialId }: Principal): string[] => [

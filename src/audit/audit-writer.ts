@@ -1,6 +1,6 @@
 import { type BeforeApplicationShutdown, Inject, Injectable } from '@nestjs/common';
-import { DataSource } from 'typeorm';
 import { isRowRefused } from '../database/errors.js';
+import { TenantScope } from '../database/tenant-scope.js';
 import { type Clock } from '../kernel/clock.js';
 import { DomainError } from '../kernel/errors.js';
 import type { Log } from '../kernel/log.js';
@@ -62,7 +62,7 @@ export class AuditWriter implements BeforeApplicationShutdown {
   #failing = false;
 
   constructor(
-    private readonly dataSource: DataSource,
+    private readonly scope: TenantScope,
     @Inject(AUDIT_LOG) private readonly log: Log,
     @Inject(CLOCK) private readonly clock: Clock,
   ) {}
@@ -124,10 +124,8 @@ export class AuditWriter implements BeforeApplicationShutdown {
   /** Writes a batch; returns what must be tried again. Those who wait are told at once. */
   async #write(batch: readonly Waiting[]): Promise<Waiting[]> {
     try {
-      await this.dataSource.query(
-        INSERT,
-        COLUMNS.map(([name]) => batch.map(({ event }) => columnValue(event, name))),
-      );
+      const columns = COLUMNS.map(([name]) => batch.map(({ event }) => columnValue(event, name)));
+      await this.scope.system((manager) => manager.query(INSERT, columns));
     } catch (error) {
       return isRowRefused(error) ? this.#isolate(batch, error) : this.#postpone(batch, error);
     }

@@ -1,6 +1,6 @@
 import { type CallHandler, type ExecutionContext, Injectable, type NestInterceptor } from '@nestjs/common';
 import { from, lastValueFrom, type Observable } from 'rxjs';
-import { AuditTrail } from '../kernel/audit.js';
+import { type AuditMetadata, AuditTrail } from '../kernel/audit.js';
 import { contextOf, fieldOf } from '../transport/execution-context.js';
 import { auditedOf } from './audited.decorator.js';
 
@@ -13,9 +13,13 @@ export class AuditInterceptor implements NestInterceptor {
     const audited = auditedOf(execution.getHandler());
     if (audited === null) return next.handle();
     const { action, kind, field } = audited;
+    // A handler's decorator knows what the handler returns.
+    const about = audited.about as ((result: unknown) => AuditMetadata) | null;
     const resource = field === null ? madeBy(kind) : named(kind, fieldOf(execution, field));
     const act = (): Promise<unknown> => lastValueFrom(next.handle(), { defaultValue: undefined });
-    return from(this.audit.outcome(contextOf(execution), { action, resource }, act));
+    return from(
+      this.audit.outcome(contextOf(execution), { action, resource, ...(about ? { metadata: about } : {}) }, act),
+    );
   }
 }
 

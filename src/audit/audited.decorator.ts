@@ -1,5 +1,5 @@
 import { SetMetadata } from '@nestjs/common';
-import type { AuditAction } from '../kernel/audit.js';
+import type { AuditAction, AuditMetadata } from '../kernel/audit.js';
 
 const AUDITED = Symbol('audited');
 
@@ -9,11 +9,21 @@ export interface Audited {
   readonly kind: string;
   /** Field of the request that names the resource; absent when it is made by the call. */
   readonly field: string | null;
+  /** Small facts about what was done, made of the handler's result. */
+  readonly about: ((result: never) => AuditMetadata) | null;
 }
 
-/** The outcome of this handler is an audit event; its success is told only after the event is committed. */
-export const Audited = (action: AuditAction, kind: string, field: string | null = null): MethodDecorator =>
-  SetMetadata(AUDITED, { action, kind, field } satisfies Audited);
+/**
+ * The outcome of this handler is an audit event; its success is told only after the event is committed.
+ * @param field of the request that names the resource; null when the call makes it
+ * @param about small facts for the event, of what the handler returned
+ */
+export const Audited = (
+  action: AuditAction,
+  kind: string,
+  field: string | null = null,
+  about: ((result: never) => AuditMetadata) | null = null,
+): MethodDecorator => SetMetadata(AUDITED, { action, kind, field, about } satisfies Audited);
 
 export function auditedOf(handler: object): Audited | null {
   return (Reflect.getMetadata(AUDITED, handler) as Audited | undefined) ?? null;

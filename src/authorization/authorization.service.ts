@@ -1,10 +1,17 @@
-import { Injectable } from '@nestjs/common';
+import { Inject, Injectable } from '@nestjs/common';
 import { AuditTrail } from '../kernel/audit.js';
+import type { Clock } from '../kernel/clock.js';
 import { DomainError } from '../kernel/errors.js';
 import type { Principal } from '../kernel/principal.js';
 import type { CallerContext } from '../kernel/request-context.js';
+import { CLOCK } from '../kernel/tokens.js';
+import { decide, type Verdict } from './decide.js';
+import { type Effective, effectiveOf } from './effective.js';
+import { exceeds, type Wanted } from './exceeds.js';
+import { type Explanation, explain } from './explain.js';
 import type { Permission } from './permissions.js';
-import { decide, type Resource } from './policy.js';
+import type { Resource } from './policy.js';
+import { PolicyState } from './policy-state.js';
 
 /** Longest name of an unknown resource that goes on record. */
 const MAX_ASKED = 128;
@@ -12,11 +19,35 @@ const MAX_ASKED = 128;
 /** The one place where a decision becomes an answer and, when refused, an audit event. */
 @Injectable()
 export class AuthorizationService {
-  constructor(private readonly audit: AuditTrail) {}
+  constructor(
+    private readonly policy: PolicyState,
+    private readonly audit: AuditTrail,
+    @Inject(CLOCK) private readonly clock: Clock,
+  ) {}
 
   /** Just the decision, for filtering and for capabilities told to a client. */
   allows(principal: Principal, permission: Permission, resource: Resource | null): boolean {
-    return decide(principal, permission, resource).allow;
+    return this.decide(principal, permission, resource).allow;
+  }
+
+  /** The decision with the rule behind it, by the policy in force now. */
+  decide(principal: Principal, permission: Permission, resource: Resource | null): Verdict {
+    return decide(principal, permission, resource, this.policy.current, this.clock.now());
+  }
+
+  /** The decision with everything that led to it, for administrators. */
+  explain(principal: Principal, permission: Permission, resource: Resource | null): Explanation {
+    return explain(principal, permission, resource, this.policy.current, this.clock.now());
+  }
+
+  /** What the principal has in all: roles that count, and permissions where their scopes let them through. */
+  effective(principal: Principal): Effective {
+    return effectiveOf(principal, this.policy.current);
+  }
+
+  /** Would this credential be able to do what the caller is not? See {@link exceeds}. */
+  exceeds(caller: Principal, wanted: Wanted): string | null {
+    return exceeds(caller, wanted, this.policy.current);
   }
 
   /**
@@ -24,7 +55,7 @@ export class AuthorizationService {
    * @throws DomainError NOT_FOUND when the caller may not even know the resource, else PERMISSION_DENIED
    */
   require(context: CallerContext, permission: Permission, resource: Resource | null): void {
-    const verdict = decide(context.principal, permission, resource);
+    const verdict = this.decide(context.principal, permission, resource);
     if (verdict.allow) return;
     const named = resource === null ? null : `${resource.kind}:${resource.id}`;
     const code = verdict.visible ? 'PERMISSION_DENIED' : 'NOT_FOUND';

@@ -1,6 +1,30 @@
-import type { Principal } from '../kernel/principal.js';
-import { anyOf, isPermission, type Permission } from './permissions.js';
-import { roleHolds } from './roles.js';
+import type { BindingIndex } from './bindings.js';
+import type { Permission } from './permissions.js';
+
+/** What is decided by: an immutable snapshot of the built-in roles, permissions.yaml and the stored bindings. */
+export interface Policy {
+  /** By canonical name. A role that is not in here grants nothing. */
+  readonly roles: ReadonlyMap<string, ReadonlySet<Permission>>;
+  /** Of permissions.yaml and those made at run time; a role may be bound in either or both. */
+  readonly bindings: readonly BindingIndex[];
+  /** For those who have no role from anywhere else. */
+  readonly defaultRoles: readonly string[];
+  /** In the order of the file. */
+  readonly denials: readonly Denial[];
+}
+
+/** A rule that wins over every role: what it names is refused to whom it names. */
+export interface Denial {
+  readonly permissions: ReadonlySet<Permission>;
+  /** Where it holds; null: in every tenant. */
+  readonly tenant: string | null;
+  /** Of subjects, groups and holders of roles, any one is enough; null: everybody there. */
+  readonly whom: {
+    /** Each as `memberKey` writes it. */
+    readonly members: ReadonlySet<string>;
+    readonly roles: ReadonlySet<string>;
+  } | null;
+}
 
 /** A thing that has an owner. What features tell the policy about a session; nothing else of it matters here. */
 export interface Resource {
@@ -9,54 +33,16 @@ export interface Resource {
   readonly tenant: string;
   readonly ownerProvider: string;
   readonly ownerSubject: string;
+  /** Whom its owner let in. */
+  readonly shares: readonly ResourceShare[];
 }
 
-/** The decision and the rule behind it. */
-export interface Verdict {
-  readonly allow: boolean;
-  readonly rule: string;
-  /** When refused: may the caller know that the resource exists? If not, the answer is "not found". */
-  readonly visible: boolean;
+/** A right on one resource that its owner gave to a subject or group of the tenant. */
+export interface ResourceShare {
+  readonly kind: 'subject' | 'group';
+  readonly provider: string;
+  readonly name: string;
+  readonly level: 'view' | 'input';
+  /** Null when it does not end by itself. */
+  readonly expiresAt: Date | null;
 }
-
-/**
- * May this principal do this? Pure: the same question has the same answer. Deny by default.
- *
- * A permission never bypasses ownership; only its `_any` form does. Another tenant's resource does not exist.
- * @param resource null when the permission is not about one resource
- */
-export function decide(principal: Principal, permission: Permission, resource: Resource | null): Verdict {
-  if (resource === null) {
-    return holds(principal, permission, null) ? allow(`role:${permission}`) : deny(`no_role:${permission}`, true);
-  }
-  if (resource.tenant !== principal.tenant) return deny('other_tenant', false);
-  const wide = anyOf(permission);
-  if (wide !== null && holds(principal, wide, resource)) return allow(`any:${wide}`);
-  const owner = resource.ownerProvider === principal.provider && resource.ownerSubject === principal.subject;
-  const visible = owner || mayViewAll(principal, permission, resource);
-  if (!owner) return deny('not_owner', visible);
-  return holds(principal, permission, resource) ? allow(`owner:${permission}`) : deny(`no_role:${permission}`, visible);
-}
-
-/** Does the caller hold the `view_any` permission of the area that `permission` belongs to? */
-function mayViewAll(principal: Principal, permission: Permission, resource: Resource): boolean {
-  const view = `${permission.slice(0, permission.indexOf(':'))}:view_any`;
-  return isPermission(view) && holds(principal, view, resource);
-}
-
-/** Roles ∩ scopes: scopes only narrow. */
-function holds(principal: Principal, permission: Permission, resource: Resource | null): boolean {
-  if (!principal.roles.some((role) => roleHolds(role, permission))) return false;
-  return principal.scopes === null || principal.scopes.some((scope) => covers(scope, permission, resource));
-}
-
-/** `pty:view`, `pty:*`, or either limited to one resource with `@<id>`. */
-function covers(scope: string, permission: Permission, resource: Resource | null): boolean {
-  const at = scope.indexOf('@');
-  const name = at < 0 ? scope : scope.slice(0, at);
-  if (at >= 0 && scope.slice(at + 1) !== resource?.id) return false;
-  return name === permission || (name.endsWith(':*') && permission.startsWith(name.slice(0, -1)));
-}
-
-const allow = (rule: string): Verdict => ({ allow: true, rule, visible: true });
-const deny = (rule: string, visible: boolean): Verdict => ({ allow: false, rule, visible });

@@ -1,30 +1,44 @@
-import { PERMISSIONS, type Permission } from './permissions.js';
+import { PERMISSIONS, type Permission, permissionsOfArea } from './permissions.js';
 
-const own: readonly Permission[] = ['pty:create', 'pty:view', 'pty:input', 'pty:resize', 'pty:signal', 'pty:kill'];
+/** What somebody does with their own sessions, agents and worktrees. */
+const own: readonly Permission[] = [
+  'pty:create',
+  'pty:view',
+  'pty:input',
+  'pty:resize',
+  'pty:signal',
+  'pty:kill',
+  'pty:share',
+  'agent:start',
+  'agent:view',
+  'agent:message',
+  'agent:stop',
+  'agent:approve',
+  'worktree:create',
+  'worktree:view',
+  'worktree:write',
+  'worktree:remove',
+];
 
-/** The built-in roles. A role that is not listed here grants nothing. */
-const BUILT_IN: Readonly<Record<string, ReadonlySet<Permission>>> = {
-  admin: new Set(PERMISSIONS),
-  operator: new Set<Permission>([
-    ...own,
-    'pty:list_all',
-    'pty:view_any',
-    'pty:input_any',
-    'pty:resize_any',
-    'pty:signal_any',
-    'pty:kill_any',
-  ]),
-  user: new Set(own),
-  viewer: new Set<Permission>(['pty:view']),
-  auditor: new Set<Permission>(),
-};
+/** What reaches other people's sessions, agents and worktrees. */
+const everybodys = PERMISSIONS.filter(
+  (permission) => /^(pty|agent|worktree):\w+_any$/.test(permission) || permission === 'pty:list_all',
+);
 
-const ALIASES: Readonly<Record<string, string>> = { readonly: 'viewer' };
+/** The built-in roles and what they hold. `permissions.yaml` may narrow them, never widen. */
+export const BUILT_IN_ROLES: ReadonlyMap<string, ReadonlySet<Permission>> = new Map([
+  ['admin', new Set<Permission>(PERMISSIONS)],
+  ['operator', new Set<Permission>([...own, ...everybodys, 'audit:read', 'token:revoke'])],
+  ['user', new Set<Permission>([...own, 'api_key:create', 'api_key:view', 'api_key:revoke', 'api_key:rotate'])],
+  ['viewer', new Set<Permission>(['pty:view', 'agent:view', 'worktree:view'])],
+  ['auditor', new Set<Permission>([...(permissionsOfArea('audit:*') ?? []), 'policy:read'])],
+]);
 
-export const BUILT_IN_ROLES = Object.keys(BUILT_IN);
+/** The name under which a role is known: `readonly` is `viewer`. */
+export const canonicalRole = (name: string): string => (name === 'readonly' ? 'viewer' : name);
 
-/** Does this role hold the permission? Unknown roles hold none. */
-export function roleHolds(role: string, permission: Permission): boolean {
-  const name = Object.hasOwn(ALIASES, role) ? ALIASES[role] : role;
-  return name !== undefined && Object.hasOwn(BUILT_IN, name) && BUILT_IN[name]?.has(permission) === true;
-}
+/** Every name under which a role may have been stored, given its canonical one. */
+export const namesOfRole = (role: string): readonly string[] => (role === 'viewer' ? [role, 'readonly'] : [role]);
+
+/** What a role of one's own may be called. */
+export const ROLE_NAME = /^[a-z][a-z0-9_-]{0,63}$/;

@@ -1,4 +1,4 @@
-import { closeSync, fsyncSync, linkSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { closeSync, fsyncSync, linkSync, openSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { randomToken } from '../kernel/ids.js';
 import { ConfigurationError } from './load.js';
@@ -24,10 +24,17 @@ export function localSecret(path: string, made = randomToken(SECRET_BYTES)): { v
 
 /**
  * A secret that was made before; null when there is no such file.
- * @throws ConfigurationError when it cannot be read, or is shorter than 32 bytes
+ * @throws ConfigurationError when it cannot be read, others can read it, or it is shorter than 32 bytes
  */
 export function readSecret(path: string): string | null {
   const value = named(path, () => read(path));
+  const mode = value === null ? 0 : named(path, () => statSync(path).mode);
+  if ((mode & 0o077) !== 0) {
+    throw new ConfigurationError([
+      `DATA_DIR: others may read the secret ${JSON.stringify(path)} (mode ${(mode & 0o777).toString(8)}), expected 600; ` +
+        'if somebody may have, rotate it (docs/rotating-secrets.md)',
+    ]);
+  }
   const bytes = Buffer.byteLength(value ?? '');
   if (value === null || bytes >= MIN_BYTES) return value;
   throw new ConfigurationError([

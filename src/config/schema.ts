@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { isCidr } from '../kernel/cidr.js';
 
 /** Values that were published as examples: as a secret they are no secret. */
 const PUBLISHED_SECRETS = ['dev-secret-change-in-production', 'changeme', 'secret', 'your-secret-key'];
@@ -22,6 +23,16 @@ const flag = (fallback: boolean) =>
     .enum(['true', 'false'], { error: 'true or false' })
     .transform((value) => value === 'true')
     .default(fallback);
+
+/** Addresses and networks, comma-separated: `127.0.0.1, 10.0.0.0/8, fd00::/8`. */
+function addresses() {
+  return z
+    .string()
+    .max(4096)
+    .default('')
+    .transform((text) => text.split(',').flatMap((each) => each.trim() || []))
+    .refine((list) => list.every((each) => isCidr(each)), 'addresses or networks such as 10.0.0.0/8, comma-separated');
+}
 
 const secret = z
   .string()
@@ -55,6 +66,14 @@ export const environmentSchema = z.object({
   DATABASE_POOL_SIZE: integer(2, 200, 10),
   AUTH_SECRET: secret.optional(),
   AUTH_SECRET_PREVIOUS: secret.optional(),
+  AUTH_CONFIG: z.string().max(4096).default('config/auth.yaml'),
+  AUTH_JWKS_PROVIDERS: z.string().max(262_144).optional(),
+  POLICY_CONFIG: z.string().max(4096).default('config/permissions.yaml'),
+  AUTH_STATE_MAX_AGE_SECONDS: integer(1, 60, 60),
+  TRUSTED_PROXIES: addresses(),
+  API_KEY_MAX_LIFETIME_DAYS: integer(1, 36_500, 36_500),
+  API_KEY_UNUSED_DAYS: integer(1, 3650, 90),
+  ENABLE_CLIENT_AUTH: z.enum(['true'], { error: 'true: there is no Gatehouse without authentication' }).default('true'),
   BCRYPT_COST: integer(10, 14, 10),
   // The names of sockets follow, and a socket's whole path has 103 bytes at most.
   RUNNER_DIR: z

@@ -1,8 +1,11 @@
 import { DataSource } from 'typeorm';
 import { Foundation1700000000001 } from '../../migrations/0001-foundation.js';
+import { Gate1700000000002 } from '../../migrations/0002-gate.js';
 import { ApiKeyEntity } from '../api-keys/api-key.entity.js';
+import { RoleBindingEntity } from '../authorization/role-binding.entity.js';
 import type { Config } from '../config/load.js';
 import { SessionEntity } from '../pty/session.entity.js';
+import { SessionShareEntity } from '../pty/session-share.entity.js';
 
 const SSL = {
   disable: undefined,
@@ -15,15 +18,22 @@ const SSL = {
 /** What DATABASE_SSL_MODE means to the driver; undefined is no TLS. */
 export const sslOptions = (config: Config) => SSL[config.DATABASE_SSL_MODE];
 
-/** The data source of the gateway, not yet connected. Entities and migrations are listed, never found by a glob. */
-export function createDataSource(url: string, config: Config): DataSource {
+/** Makes every connection work under a role (libpq's `options`). */
+export const roleOption = (role: string | null): { options?: string } =>
+  role === null ? {} : { options: `-c role=${role}` };
+
+/**
+ * The data source of the gateway, not yet connected. Entities and migrations are listed, never found by a glob.
+ * @param role to work under; null: as the login
+ */
+export function createDataSource(url: string, config: Config, role: string | null = null): DataSource {
   const ssl = sslOptions(config);
   return new DataSource({
     type: 'postgres',
     url,
     ...(ssl === undefined ? {} : { ssl }),
-    entities: [ApiKeyEntity, SessionEntity],
-    migrations: [Foundation1700000000001],
+    entities: [ApiKeyEntity, RoleBindingEntity, SessionEntity, SessionShareEntity],
+    migrations: [Foundation1700000000001, Gate1700000000002],
     migrationsTransactionMode: 'each',
     synchronize: false,
     logging: false,
@@ -31,8 +41,33 @@ export function createDataSource(url: string, config: Config): DataSource {
       max: config.DATABASE_POOL_SIZE,
       connectionTimeoutMillis: 5000,
       statement_timeout: 30_000,
+      // Where PostgreSQL itself does not answer any more: the other end of the connection may be gone without a word.
+      query_timeout: 35_000,
+      keepAlive: true,
       idle_in_transaction_session_timeout: 30_000,
       application_name: 'gatehouse',
+      ...roleOption(role),
     },
+  });
+}
+
+/** What is used of the driver's pool and its connections. */
+interface DriverPool {
+  on(event: 'release', listener: (error: unknown, client: DriverConnection) => void): void;
+}
+interface DriverConnection {
+  /** False while an answer is still to come. */
+  readonly readyForQuery: boolean;
+  end(): Promise<void>;
+}
+
+/**
+ * A connection that comes back to the pool with an answer still to come is closed: its query was given up on, and the
+ * next one would wait behind it. The pool makes another.
+ */
+export function dropStuckConnections(dataSource: DataSource): void {
+  const { master } = dataSource.driver as unknown as { readonly master: DriverPool };
+  master.on('release', (_error, client) => {
+    if (!client.readyForQuery) void client.end().catch(() => undefined);
   });
 }

@@ -1,10 +1,10 @@
 import { Client, type ClientConfig } from 'pg';
 import type { DataSource } from 'typeorm';
 import type { Config } from '../config/load.js';
-import { createDataSource, sslOptions } from './data-source.js';
+import { createDataSource, dropStuckConnections, roleOption, sslOptions } from './data-source.js';
 import { EmbeddedPostgres } from './embedded-postgres.js';
 import { GatewayPresence } from './gateway-presence.js';
-import { connectAndMigrate } from './migrate.js';
+import { migrate } from './migrate.js';
 
 /** PostgreSQL for this gateway: the one of DATABASE_URL, or an embedded one in DATA_DIR. */
 export class Database {
@@ -13,7 +13,8 @@ export class Database {
   private constructor(
     readonly dataSource: DataSource,
     private readonly embedded: EmbeddedPostgres | null,
-    private readonly connection: ClientConfig,
+    /** How a connection beside the data source's is made, under the same role. */
+    readonly connection: ClientConfig,
   ) {}
 
   /**
@@ -28,6 +29,7 @@ export class Database {
     const connection: ClientConfig = {
       connectionString: url,
       connectionTimeoutMillis: 10_000,
+      keepAlive: true,
       application_name: 'gatehouse',
       ...(ssl === undefined ? {} : { ssl }),
     };
@@ -35,9 +37,11 @@ export class Database {
     client.on('error', () => undefined);
     try {
       await client.connect();
-      const dataSource = createDataSource(url, config);
-      await connectAndMigrate(dataSource, client);
-      return new Database(dataSource, embedded, connection);
+      const role = await migrate(createDataSource(url, config), client);
+      const dataSource = createDataSource(url, config, role);
+      await dataSource.initialize();
+      dropStuckConnections(dataSource);
+      return new Database(dataSource, embedded, { ...connection, ...roleOption(role) });
     } catch (error) {
       if (embedded?.owned) await embedded.stop();
       throw new Error(`The database cannot be used: ${error instanceof Error ? error.message : String(error)}`, {

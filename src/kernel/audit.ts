@@ -7,6 +7,26 @@ export const AUDIT_ACTIONS = {
   'auth.success': 'info',
   /** A credential was missing or refused; counted per address and code within a minute. */
   'auth.failed': 'warn',
+  /** A token came after its end. */
+  'auth.expired': 'warn',
+  /** A token whose signature is not of the key it names. */
+  'auth.invalid_signature': 'warn',
+  /** A credential that may be used once came again. */
+  'auth.replayed': 'error',
+  /** Who was vouched for is on a deny list, or not on the allow list. */
+  'auth.denied': 'warn',
+  /** A token or ticket was made for a caller. */
+  'auth.token_minted': 'info',
+  /** A token, or all of a subject's, was revoked. */
+  'auth.token_revoked': 'warn',
+  /** An open stream lost rights: it goes on as viewer, or was ended. */
+  'authz.downgraded': 'warn',
+  /** A provider's keys were fetched, and are others than before. */
+  'jwks.fetch_success': 'info',
+  /** A provider's keys could not be fetched. */
+  'jwks.fetch_failed': 'warn',
+  /** A provider is away and its keys of before go on being used; once per outage. */
+  'jwks.stale_used': 'warn',
   /** A known caller asked for what they may not do; counted per caller, permission and resource within a minute. */
   'authz.denied': 'warn',
   /** A WebSocket connection was accepted. */
@@ -29,8 +49,30 @@ export const AUDIT_ACTIONS = {
   'pty.exit': 'info',
   /** A session died with its runner. */
   'pty.lost': 'error',
+  /** The owner of a session gave somebody a right on it. */
+  'pty.share': 'info',
+  /** Such a right was taken back. */
+  'pty.unshare': 'info',
   /** An API key was created. */
   'api_key.create': 'info',
+  /** An API key was renamed or narrowed. */
+  'api_key.update': 'info',
+  /** An API key got a successor. */
+  'api_key.rotate': 'info',
+  /** An API key was revoked. */
+  'api_key.revoke': 'warn',
+  /** An API key ends within a week; once a day. */
+  'api_key.expiring': 'warn',
+  /** A change of permissions.yaml is in force. */
+  'policy.changed': 'warn',
+  /** A role was bound to a subject or group. */
+  'policy.role_assigned': 'warn',
+  /** A role was taken from a subject or group. */
+  'policy.role_removed': 'warn',
+  /** A change of another configuration file is in force. */
+  'config.reloaded': 'info',
+  /** A configuration file was changed to something that is not valid; what was before stays in force. */
+  'config.rejected': 'error',
   'server.started': 'info',
   'server.stopped': 'info',
   'runner.connected': 'info',
@@ -60,6 +102,8 @@ export interface AuditAttempt<T> {
   readonly action: AuditAction;
   /** What it is done to; made from the result when the attempt itself makes it, and then null on failure. */
   readonly resource: string | null | ((result: T) => string | null);
+  /** Small facts about it: known beforehand, or made from the result and then told of a success only. */
+  readonly metadata?: AuditMetadata | ((result: T) => AuditMetadata);
 }
 
 /**

@@ -1,5 +1,8 @@
 import type { RequestContext } from './request-context.js';
 
+/** Longest credential that is looked at, bytes. */
+export const MAX_CREDENTIAL = 8192;
+
 /** A credential as it was presented, not yet believed. */
 export interface Credential {
   readonly text: string;

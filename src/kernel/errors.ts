@@ -33,11 +33,18 @@ export const ERRORS = {
   JWT_EXPIRED: { http: 401, grpc: Grpc.UNAUTHENTICATED, close: 4001 },
   SESSION_EXPIRED: { http: 401, grpc: Grpc.UNAUTHENTICATED, close: 4001 },
   API_KEY_INVALID: { http: 401, grpc: Grpc.UNAUTHENTICATED, close: 4000 },
+  TOKEN_REVOKED: { http: 401, grpc: Grpc.UNAUTHENTICATED, close: 4001 },
+  TOKEN_REPLAYED: { http: 401, grpc: Grpc.UNAUTHENTICATED, close: 4001 },
+  UNAUTHORIZED_USER: { http: 403, grpc: Grpc.PERMISSION_DENIED, close: 4003 },
+  UNAUTHORIZED_GROUP: { http: 403, grpc: Grpc.PERMISSION_DENIED, close: 4003 },
+  JWKS_UNAVAILABLE: { http: 503, grpc: Grpc.UNAVAILABLE, close: 1013 },
   AMBIGUOUS_CREDENTIALS: { http: 400, grpc: Grpc.INVALID_ARGUMENT, close: 4000 },
   TOKEN_IN_URL: { http: 400, grpc: Grpc.INVALID_ARGUMENT, close: 4000 },
   AUTH_BUSY: { http: 429, grpc: Grpc.RESOURCE_EXHAUSTED, close: 1013 },
   AUTH_STATE_UNAVAILABLE: { http: 503, grpc: Grpc.UNAVAILABLE, close: 1013 },
   PERMISSION_DENIED: { http: 403, grpc: Grpc.PERMISSION_DENIED, close: 4003 },
+  KEY_NOT_ACTIVE: { http: 409, grpc: Grpc.FAILED_PRECONDITION, close: 1008 },
+  IDEMPOTENCY_CONFLICT: { http: 409, grpc: Grpc.FAILED_PRECONDITION, close: 1008 },
   NOT_FOUND: { http: 404, grpc: Grpc.NOT_FOUND, close: 4004 },
   MALFORMED_REQUEST: { http: 400, grpc: Grpc.INVALID_ARGUMENT, close: 1003 },
   UNSUPPORTED_MEDIA_TYPE: { http: 415, grpc: Grpc.INVALID_ARGUMENT, close: 1003 },
@@ -50,6 +57,7 @@ export const ERRORS = {
   SESSION_ENDED: { http: 409, grpc: Grpc.FAILED_PRECONDITION, close: 4004 },
   SESSION_LOST: { http: 409, grpc: Grpc.FAILED_PRECONDITION, close: 4004 },
   SESSION_LIMIT: { http: 429, grpc: Grpc.RESOURCE_EXHAUSTED, close: 1013 },
+  BINDING_LIMIT: { http: 429, grpc: Grpc.RESOURCE_EXHAUSTED, close: 1013 },
   START_FAILED: { http: 422, grpc: Grpc.FAILED_PRECONDITION, close: 1011 },
   EPOCH_CHANGED: { http: 409, grpc: Grpc.FAILED_PRECONDITION, close: 4004 },
   OFFSET_OUT_OF_RANGE: { http: 416, grpc: Grpc.OUT_OF_RANGE, close: 1008 },
@@ -87,19 +95,22 @@ export class DomainError extends Error {
   /**
    * @param code stable, from {@link ERRORS}
    * @param message public text: shown to the caller, so no secret and no internal reason
-   * @param options `details` are public; `cause` is internal and only logged
+   * @param options `details` are public; `cause` is internal and only logged; `reason` is internal and goes into the
+   *   audit trail: a fixed word of ours such as `alg_not_allowed`, never anything a caller sent
    */
   constructor(
     readonly code: ErrorCode,
     message: string,
-    options: { details?: ErrorDetails; cause?: unknown } = {},
+    options: { details?: ErrorDetails; cause?: unknown; reason?: string } = {},
   ) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.name = 'DomainError';
     this.details = options.details;
+    this.reason = options.reason;
   }
 
   readonly details: ErrorDetails | undefined;
+  readonly reason: string | undefined;
 
   get answer(): Answer {
     return ERRORS[this.code];

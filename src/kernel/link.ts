@@ -38,6 +38,8 @@ export type LinkRequest =
   | LinkAttach
   | { readonly type: 'resize'; readonly cols: number; readonly rows: number }
   | { readonly type: 'take_control' }
+  /** Whether the client may be controller from now on; the one that is and may not any more becomes viewer. */
+  | { readonly type: 'permit'; readonly may_control: boolean }
   | { readonly type: 'ack'; readonly offset: number };
 
 export interface LinkAttached {

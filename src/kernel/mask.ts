@@ -5,6 +5,11 @@
 
 /** Names whose value is secret, in the middle of a text: `DATABASE_PASSWORD=…`, `"token": …`. */
 const NAMED = String.raw`(?:password|passwd|pwd|passphrase|secret|token|access[_-]?key|private[_-]?key)`;
+/**
+ * Not where a permission of the area `token` stands, which is no secret: that name exactly, as a word of its own and with
+ * nothing behind it that a secret could go on with.
+ */
+const NO_PERMISSION = String.raw`(?!(?-i:(?<![\w-])token:(?:mint|revoke)(?=[.)\]]*(?:$|[\s,;&}]|\\*["']))))`;
 /** A quote as it stands in a text, or escaped any number of times, as in JSON that was put into JSON. */
 const QUOTE = String.raw`\\*["']`;
 /** A quoted value ends at the quote that is escaped as often as its first, a bracket's at its first end; or never. */
@@ -18,6 +23,7 @@ const PATTERNS: readonly (readonly [RegExp, string])[] = [
   [/-----BEGIN [A-Z0-9 ]{1,40}-----[\s\S]{0,20000}?(?:-----END [A-Z0-9 ]{1,40}-----|$)/g, 'pem_****'],
   [pattern(String.raw`${START}eyJ[A-Za-z0-9_-]{4,}(?:\.[A-Za-z0-9_-]*){1,4}`), 'jwt_****'],
   [pattern(String.raw`${START}gh_(live|test)_([0-9A-Za-z]{16})_[0-9A-Za-z]+`), 'gh_$1_$2_****'],
+  [pattern(String.raw`${START}gh_ticket_[A-Za-z0-9_-]+`), 'gh_ticket_****'],
   [pattern(String.raw`${START}sk-ant-[A-Za-z0-9_-]{6,}`), 'sk-ant_****'],
   [pattern(String.raw`${START}sk-[A-Za-z0-9_-]{12,}`), 'sk_****'],
   [pattern(String.raw`${START}gh[pousr]_[A-Za-z0-9]{16,}`), 'github_****'],
@@ -36,12 +42,12 @@ const PATTERNS: readonly (readonly [RegExp, string])[] = [
     ),
     '$1****',
   ],
-  [pattern(String.raw`(${NAMED}(?:${QUOTE})?\s{0,4}[=:]\s{0,4})${VALUE}`, 'gi'), '$1****'],
+  [pattern(String.raw`(${NO_PERMISSION}${NAMED}(?:${QUOTE})?\s{0,4}[=:]\s{0,4})${VALUE}`, 'gi'), '$1****'],
 ];
 
 /** What every pattern needs: most texts have none of it and are done. */
 const HINT =
-  /eyJ|gh(?:[pousr]|_live|_test)_|sk-|github_|AKIA|ASIA|-----|:\/\/|bearer|basic|authorization|cookie|key|passw|pwd|passphrase|secret|token/i;
+  /eyJ|gh(?:[pousr]|_live|_test|_ticket)_|sk-|github_|AKIA|ASIA|-----|:\/\/|bearer|basic|authorization|cookie|key|passw|pwd|passphrase|secret|token/i;
 
 /** Field names whose whole value is secret; `credential_id` and `token_count` are not. */
 const SECRET_NAME =

@@ -13,6 +13,23 @@ export interface RequestContext {
   readonly userAgent: string | null;
   /** Set once the caller is known. */
   principal: Principal | null;
+  /** The credential that `principal` was made from; null until then, and for the server itself. */
+  credential: LiveCredential | null;
+}
+
+/** A credential that was accepted, and may stop being good while a stream that was opened with it goes on. */
+export interface LiveCredential {
+  /** Was it made from another credential, by an exchange or as a ticket? Such a one is not exchanged again. */
+  readonly derived: boolean;
+  /** The `jti` of the token that it was exchanged for; null where there was none. */
+  readonly parent: string | null;
+  /** An API key that was rotated works until then; null for every other credential. */
+  readonly graceUntil: Date | null;
+  /**
+   * The principal as it is now: the same object as long as nothing changed.
+   * @throws DomainError when the credential is not accepted any more, or that cannot be known
+   */
+  revalidate(): Principal | Promise<Principal>;
 }
 
 /** A context whose caller is known. */
@@ -28,4 +45,5 @@ export const systemContext = (): RequestContext => ({
   remoteAddress: 'local',
   userAgent: null,
   principal: null,
+  credential: null,
 });

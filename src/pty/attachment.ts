@@ -1,4 +1,5 @@
 import type { AuthorizationService } from '../authorization/authorization.service.js';
+import type { Verdict } from '../authorization/decide.js';
 import type { Permission } from '../authorization/permissions.js';
 import type { Resource } from '../authorization/policy.js';
 import { DomainError } from '../kernel/errors.js';
@@ -23,6 +24,8 @@ export class Attachment {
   #mode: AttachMode;
   /** Viewers are refused here; whoever asked for control is decided on by the runner, which knows the order. */
   #mayType: boolean;
+  /** What the runner was told last: whether this client may be controller. */
+  #mayControl: boolean;
   #bytesOut = 0;
   #bytesIn = 0;
   #ended = false;
@@ -31,14 +34,29 @@ export class Attachment {
 
   constructor(
     readonly context: CallerContext,
-    readonly resource: Resource,
-    readonly attached: LinkAttached,
+    /** The session as the policy sees it; replaced when it was shared or a share was taken back. */
+    public resource: Resource,
     private readonly link: ByteLink,
+    /** What the runner was told with the attach; what changed since is told with the next look at the permission. */
+    mayControl: boolean,
     private readonly authorization: AuthorizationService,
     private readonly onEnd: (totals: AttachmentTotals) => void,
   ) {
-    this.#mode = attached.mode;
-    this.#mayType = attached.mode === 'controller';
+    this.#mode = link.attached.mode;
+    this.#mayType = this.#mode === 'controller';
+    this.#mayControl = mayControl;
+  }
+
+  get attached(): LinkAttached {
+    return this.link.attached;
+  }
+
+  get mode(): AttachMode {
+    return this.#mode;
+  }
+
+  get ended(): boolean {
+    return this.#ended;
   }
 
   /** Begins delivery to the client. */
@@ -56,6 +74,8 @@ export class Attachment {
         listener.onControl(message);
       },
       onClose: () => {
+        // Closed by us, the end was told already.
+        if (this.#ended) return;
         this.#end();
         listener.onClose();
       },
@@ -105,9 +125,28 @@ export class Attachment {
     this.authorization.require(this.context, permission, this.resource);
   }
 
-  /** Whether the caller's credential, which may have been renewed since, allows this. */
+  /** Whether the caller, as it is now, may do this. */
   permits(permission: Permission): boolean {
-    return this.authorization.allows(this.context.principal, permission, this.resource);
+    return this.decide(permission).allow;
+  }
+
+  /** The same, with the rule behind it. */
+  decide(permission: Permission): Verdict {
+    return this.authorization.decide(this.context.principal, permission, this.resource);
+  }
+
+  /**
+   * Tells the runner when the caller may become controller now, or must not be it any more.
+   * @returns true when it was controller and is not any more
+   */
+  followPermission(): boolean {
+    const may = this.permits('pty:input');
+    if (may === this.#mayControl) return false;
+    this.#mayControl = may;
+    this.link.send({ type: 'permit', may_control: may });
+    if (may || this.#mode !== 'controller') return false;
+    this.#mayType = false;
+    return true;
   }
 
   /**

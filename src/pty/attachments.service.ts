@@ -1,6 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { AuthorizationService } from '../authorization/authorization.service.js';
-import { AuditTrail } from '../kernel/audit.js';
+import type { Resource } from '../authorization/policy.js';
+import { type AuditMetadata, AuditTrail } from '../kernel/audit.js';
 import type { CallerContext } from '../kernel/request-context.js';
 import { ByteLink } from '../runner-link/byte-link.js';
 import { RunnerClient } from '../runner-link/runner-client.js';
@@ -8,6 +9,9 @@ import { Attachment } from './attachment.js';
 import type { AttachCommand } from './pty.schema.js';
 import { PtyService } from './pty.service.js';
 import { SessionStore } from './session-store.js';
+
+/** How long a look at whom a session is shared with may take, milliseconds: a share taken back ends within a second. */
+const READ_MS = 500;
 
 /** Opens attachments, for WebSocket and gRPC alike. */
 @Injectable()
@@ -28,18 +32,19 @@ export class AttachmentsService {
    *   RUNNER_UNAVAILABLE, AUDIT_UNAVAILABLE
    */
   async open(context: CallerContext, command: AttachCommand, channel: number): Promise<Attachment> {
-    const resource = await this.store.owner(command.session);
+    const resource = await this.store.owner(context.principal.tenant, command.session);
     if (resource === null) return this.authorization.refuseUnknown(context, 'pty:view', 'session', command.session);
     this.authorization.require(context, 'pty:view', resource);
     await this.sessions.attachable(context, command.session);
+    const mayControl = this.authorization.allows(context.principal, 'pty:input', resource);
     const link = await ByteLink.open(this.runner.directory, {
       type: 'attach',
       channel,
-      may_control: this.authorization.allows(context.principal, 'pty:input', resource),
+      may_control: mayControl,
       ...command,
     });
     const named = `session:${command.session}`;
-    const attachment = new Attachment(context, resource, link.attached, link, this.authorization, (totals) => {
+    const attachment = new Attachment(context, resource, link, mayControl, this.authorization, (totals) => {
       this.audit.note(context, { action: 'pty.detach', resource: named, success: true, metadata: { ...totals } });
     });
     try {
@@ -55,5 +60,67 @@ export class AttachmentsService {
       throw error;
     }
     return attachment;
+  }
+
+  /**
+   * Decides an open attachment anew: who may not type any more goes on as viewer, who may not view any more is detached.
+   * Either is on record. A lost role or binding does not wait for the database.
+   * @returns false when it was ended by this
+   */
+  async recheck(attachment: Attachment): Promise<boolean> {
+    const { context, resource } = attachment;
+    const known = this.store.remembered(resource.id);
+    attachment.resource = known ?? resource;
+    if (!this.#decide(attachment)) return false;
+    if (known !== undefined) return true;
+    const read = await this.#read(context, resource);
+    attachment.resource = this.store.remembered(resource.id) ?? read;
+    return this.#decide(attachment);
+  }
+
+  /** @returns false when it was ended by this */
+  #decide(attachment: Attachment): boolean {
+    if (attachment.ended) return true;
+    const view = attachment.decide('pty:view');
+    if (!view.allow) {
+      this.#noteDowngrade(attachment, { to: 'detached', permission: 'pty:view', rule: view.rule });
+      attachment.close();
+      return false;
+    }
+    if (attachment.followPermission()) {
+      const { rule } = attachment.decide('pty:input');
+      this.#noteDowngrade(attachment, { to: 'viewer', permission: 'pty:input', rule });
+    }
+    return true;
+  }
+
+  /**
+   * What is forgotten is so because its shares changed, or may have: as long as it cannot be read, nobody is counted as
+   * one it is shared with. Whose it is never changes.
+   */
+  async #read(context: CallerContext, before: Resource): Promise<Resource> {
+    const unshared: Resource = { ...before, shares: [] };
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<Resource>((done) => {
+      timer = setTimeout(done, READ_MS, unshared);
+    });
+    try {
+      const read = this.store.owner(context.principal.tenant, before.id);
+      return (await Promise.race([read, late])) ?? unshared;
+    } catch {
+      return unshared;
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  #noteDowngrade({ context, resource }: Attachment, metadata: AuditMetadata): void {
+    this.audit.note(context, {
+      action: 'authz.downgraded',
+      resource: `session:${resource.id}`,
+      success: false,
+      reason: 'PERMISSION_DENIED',
+      metadata,
+    });
   }
 }

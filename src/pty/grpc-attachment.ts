@@ -3,7 +3,9 @@ import type { ServerDuplexStream } from '@grpc/grpc-js';
 import { z } from 'zod';
 import type { AttachRequest__Output } from '../generated/gatehouse/pty/v1/AttachRequest.js';
 import type { AttachResponse } from '../generated/gatehouse/pty/v1/AttachResponse.js';
+import type { LiveStream } from '../authorization/live-streams.js';
 import type { AuditTrail } from '../kernel/audit.js';
+import type { Authenticator } from '../kernel/authenticator.js';
 import { logFields } from '../kernel/current-context.js';
 import { callAt } from '../kernel/deadline.js';
 import { DomainError } from '../kernel/errors.js';
@@ -18,7 +20,8 @@ import type { AttachmentsService } from './attachments.service.js';
 import type { PtyService } from './pty.service.js';
 import { outputOf } from './attachment-output.js';
 import { attachSchema, frameSchemas } from './pty.schema.js';
-import { attachedToProto, modeToProto, plainEnum } from './session-proto.js';
+import { authenticateOpen } from './renewal.js';
+import { attachedToProto, modeToProto, plainEnum, timestamp } from './session-proto.js';
 
 export type AttachCall = ServerDuplexStream<AttachRequest__Output, AttachResponse>;
 
@@ -27,19 +30,22 @@ export interface StreamServices {
   readonly sessions: PtyService;
   readonly attachments: AttachmentsService;
   readonly audit: AuditTrail;
+  readonly authenticator: Authenticator;
   readonly logger: Log;
 }
+
+const renewSchema = z.strictObject({ token: z.string().min(1) });
 
 /** How long a stream may attach to nothing. */
 const FIRST_FRAME_MS = 10_000;
 
 /** One `Attach` stream. Frames are handled strictly in order: the call is not read while one is under way. */
-export class GrpcAttachment {
+export class GrpcAttachment implements LiveStream {
   #attachment: Attachment | null = null;
   #ended = false;
   #work: Promise<void> = Promise.resolve();
   readonly #firstFrame: NodeJS.Timeout;
-  readonly #cancelExpiry: (() => void) | undefined;
+  #cancelExpiry: (() => void) | undefined;
 
   constructor(
     private readonly call: AttachCall,
@@ -66,16 +72,49 @@ export class GrpcAttachment {
     call.on('error', () => {
       this.#finish();
     });
-    const { expiresAt } = caller.principal;
-    if (expiresAt !== null) {
-      this.#cancelExpiry = callAt(expiresAt, () => {
-        this.#fail(new DomainError('SESSION_EXPIRED', 'The credential of this stream has expired.'));
-      });
-    }
+    this.#expireWithCredential();
+  }
+
+  get context(): CallerContext {
+    return this.caller;
+  }
+
+  recheck(): void {
+    const attachment = this.#attachment;
+    if (attachment === null) return;
+    void this.services.attachments.recheck(attachment).then((kept) => {
+      if (!kept) this.#fail(new DomainError('PERMISSION_DENIED', 'This session may not be viewed any more.'));
+    });
+  }
+
+  end(error: DomainError): void {
+    this.#fail(error);
   }
 
   goAway(): void {
     this.#fail(new DomainError('GOING_AWAY', 'The server is stopping.'));
+  }
+
+  /** Ends the stream when the credential ends; called again when a fresh one was presented. */
+  #expireWithCredential(): void {
+    this.#cancelExpiry?.();
+    this.#cancelExpiry = undefined;
+    const { expiresAt } = this.caller.principal;
+    if (expiresAt === null) return;
+    this.#cancelExpiry = callAt(expiresAt, () => {
+      this.#fail(new DomainError('SESSION_EXPIRED', 'The credential of this stream has expired.'));
+    });
+  }
+
+  async #renew(body: unknown): Promise<void> {
+    const { token } = parse(renewSchema, body);
+    await authenticateOpen(this.caller, token, this.services.authenticator, () => !this.#ended);
+    if (this.#ended) return;
+    this.#expireWithCredential();
+    const { subject, expiresAt } = this.caller.principal;
+    const ends = expiresAt === null ? {} : { expires_at: timestamp(expiresAt.toISOString()) };
+    this.#send({ authenticated: { user_id: subject, ...ends } });
+    this.recheck();
   }
 
   #receive(frame: AttachRequest__Output): void {
@@ -112,6 +151,10 @@ export class GrpcAttachment {
     }
     const attachment = this.#attachment;
     if (attachment === null) throw new DomainError('NOT_ATTACHED', 'The first frame must be attach.');
+    if (kind === 'authenticate') {
+      await this.#renew(body);
+      return;
+    }
     switch (kind) {
       case 'input': {
         const { data, offset } = parse(frameSchemas.input, body);

@@ -4,19 +4,19 @@ import type { WebSocket } from 'ws';
 import { z } from 'zod';
 import { Audited } from '../audit/audited.decorator.js';
 import { Authenticated, Public, RequirePermission } from '../authorization/decorators.js';
+import { LiveStreams } from '../authorization/live-streams.js';
 import { Authenticator } from '../kernel/authenticator.js';
 import { DomainError } from '../kernel/errors.js';
-import type { Principal } from '../kernel/principal.js';
-import type { CallerContext, RequestContext } from '../kernel/request-context.js';
+import type { CallerContext } from '../kernel/request-context.js';
 import { VERSION } from '../kernel/package.js';
 import { Caller } from '../transport/caller.js';
-import { bearer } from '../transport/credential.js';
 import { ErrorFilter } from '../transport/error-filter.js';
 import { connectionOf, type GatewayPaths } from '../transport/ws-adapter.js';
 import { BINARY_SUBPROTOCOL, type WsConnection } from '../transport/ws-connection.js';
 import { AttachmentsService } from './attachments.service.js';
 import { type AttachCommand, attachSchema, frameSchemas, MAX_INPUT_BYTES } from './pty.schema.js';
 import { PtyService } from './pty.service.js';
+import { authenticateOpen } from './renewal.js';
 import { MAX_CHANNELS, SocketAttachments } from './socket-attachments.js';
 
 /** What the adapter adds to every message about an attachment. */
@@ -41,6 +41,7 @@ export class PtyGateway {
     private readonly sessions: PtyService,
     private readonly attachments: AttachmentsService,
     private readonly authenticator: Authenticator,
+    private readonly streams: LiveStreams,
   ) {}
 
   /** Called by Nest once the upgrade was admitted; messages wait until this returns. */
@@ -68,13 +69,8 @@ export class PtyGateway {
     const connection = connectionOf(client);
     const { context } = connection;
     const before = context.principal;
-    const fresh: RequestContext = { ...context, principal: null };
-    await this.authenticator.authenticate(() => bearer(token), fresh);
+    await authenticateOpen(context, token, this.authenticator, () => connection.open);
     if (!connection.open) return;
-    if (before !== null && !samePerson(before, fresh.principal)) {
-      throw new DomainError('PERMISSION_DENIED', 'A connection is renewed by the same principal only.');
-    }
-    context.principal = fresh.principal;
     if (before === null) this.#welcome(client, connection, context as CallerContext);
     else {
       this.#tellPrincipal(connection, context as CallerContext);
@@ -175,14 +171,29 @@ export class PtyGateway {
     connection.authenticated();
     this.#tellPrincipal(connection, caller);
     const socket = this.#socket(client);
+    const ended = this.streams.add({
+      context: caller,
+      recheck: () => {
+        socket.recheck();
+      },
+      end: (error) => {
+        connection.closeWith(error);
+      },
+    });
+    client.once('close', ended);
     // Before what waits in the queue: a client may type right after its token.
     if (socket.byAddress) connection.enqueueNext(() => socket.attachByAddress(caller));
   }
 
-  #tellPrincipal(connection: WsConnection, { principal }: CallerContext): void {
+  #tellPrincipal(connection: WsConnection, { principal, credential }: CallerContext): void {
     const { subject, email, groups, expiresAt } = principal;
     const expires_at = expiresAt?.toISOString() ?? null;
-    connection.answer({ type: 'authenticated', user_id: subject, email: email ?? null, groups, expires_at });
+    const grace = credential?.graceUntil ?? null;
+    connection.answer({
+      ...{ type: 'authenticated', user_id: subject, email: email ?? null, groups, expires_at },
+      // A key that was rotated: until then it works.
+      ...(grace === null ? {} : { key_rotated_until: grace.toISOString() }),
+    });
     connection.expireAt(expiresAt);
   }
 
@@ -192,6 +203,3 @@ export class PtyGateway {
     return socket;
   }
 }
-
-const samePerson = (a: Principal, b: Principal | null): boolean =>
-  a.tenant === b?.tenant && a.provider === b.provider && a.subject === b.subject;

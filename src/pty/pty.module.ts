@@ -6,14 +6,26 @@ import { PtyController } from './pty.controller.js';
 import { PtyGateway } from './pty.gateway.js';
 import { PtyGrpc } from './pty.grpc.js';
 import { PtyService } from './pty.service.js';
+import { SharingController } from './sharing.controller.js';
+import { SharingGrpc } from './sharing.grpc.js';
+import { SharingService } from './sharing.service.js';
 import { SessionEnds } from './session-ends.js';
 import { SessionFollower } from './session-follower.js';
 import { SessionStore } from './session-store.js';
 
 /** Sessions: PTYs that live in the runner. */
 @Module({
-  controllers: [PtyController, PtyGrpc],
-  providers: [PtyService, PtyGateway, AttachmentsService, GrpcAttachments, SessionStore, SessionEnds, SessionFollower],
+  controllers: [PtyController, PtyGrpc, SharingController, SharingGrpc],
+  providers: [
+    PtyService,
+    SharingService,
+    PtyGateway,
+    AttachmentsService,
+    GrpcAttachments,
+    SessionStore,
+    SessionEnds,
+    SessionFollower,
+  ],
   exports: [SessionFollower, GrpcAttachments],
 })
 export class PtyModule implements OnModuleInit {
@@ -23,6 +35,6 @@ export class PtyModule implements OnModuleInit {
   ) {}
 
   onModuleInit(): void {
-    this.ownership.register('session', (id) => this.store.owner(id));
+    this.ownership.register('session', (id, { principal }) => this.store.owner(principal.tenant, id));
   }
 }

@@ -70,12 +70,12 @@ export class PtyService {
       row.cwd = cwd ?? row.cwd;
       row.pid = session?.pid ?? null;
       row.name = command.name ?? nameOf(row.command);
-      await this.store.markRunning(row.id, { command: row.command, cwd: row.cwd, pid: row.pid, name: row.name });
+      await this.store.markRunning(row, { command: row.command, cwd: row.cwd, pid: row.pid, name: row.name });
       return await this.get(context, { id: row.id });
     } catch (error) {
       // What did not start is not a session; what did start but could not be recorded must not live on unseen.
       await this.runner.kill(row.id, 'start_failed').catch(() => undefined);
-      await this.store.remove(row.id);
+      await this.store.remove(row);
       throw error;
     }
   }
@@ -103,9 +103,9 @@ export class PtyService {
   }
 
   async resize(context: CallerContext, { id, cols, rows }: ResizeCommand): Promise<void> {
-    await this.#live(context, id);
+    const row = await this.#live(context, id);
     await this.runner.resize(id, cols, rows);
-    await this.store.setSize(id, cols, rows);
+    await this.store.setSize(row, cols, rows);
   }
 
   async signal(context: CallerContext, { id, signal }: SignalCommand): Promise<void> {
@@ -115,8 +115,8 @@ export class PtyService {
 
   /** Ends the session and all its processes; answers when they are gone. */
   async kill(context: CallerContext, { id }: SessionCommand): Promise<SessionView> {
-    await this.#live(context, id);
-    await this.ends.record(await this.runner.kill(id, 'killed'));
+    const { tenant } = await this.#live(context, id);
+    await this.ends.record(await this.runner.kill(id, 'killed'), tenant);
     return this.get(context, { id });
   }
 

@@ -84,7 +84,7 @@ export class SessionFollower implements RunnerWatcher, OnApplicationBootstrap, B
 
   async onChanged(session: RunnerSession__Output): Promise<void> {
     if (session.state !== 'running') await this.ends.record(session);
-    else await this.store.setSize(session.id ?? '', session.cols ?? 0, session.rows ?? 0);
+    else await this.store.setSize({ tenant: null, id: session.id ?? '' }, session.cols ?? 0, session.rows ?? 0);
   }
 
   onLost(): Promise<void> {

@@ -42,8 +42,10 @@ export const attachedToProto = ({
   input_next,
 });
 
+type EnumPrefix = 'SESSION_STATE_' | 'ATTACH_MODE_' | 'GRANTEE_KIND_' | 'SHARE_LEVEL_';
+
 /** An enum value of the wire as its plain name; unspecified is absent; what is not known is left for the schema to refuse. */
-export function plainEnum(value: unknown, prefix: 'SESSION_STATE_' | 'ATTACH_MODE_'): unknown {
+export function plainEnum(value: unknown, prefix: EnumPrefix): unknown {
   if (value === undefined || value === `${prefix}UNSPECIFIED`) return undefined;
   return typeof value === 'string' && value.startsWith(prefix) ? value.slice(prefix.length).toLowerCase() : value;
 }
@@ -64,7 +66,7 @@ export function toProto(view: SessionView): Session {
   };
 }
 
-function timestamp(rfc3339: string): Timestamp {
+export function timestamp(rfc3339: string): Timestamp {
   const ms = Date.parse(rfc3339);
   return { seconds: Math.floor(ms / 1000), nanos: (ms % 1000) * 1_000_000 };
 }

@@ -1,24 +1,46 @@
 import { Inject, Injectable } from '@nestjs/common';
-import { InjectDataSource } from '@nestjs/typeorm';
 import { LRUCache } from 'lru-cache';
-import { type DataSource, type EntityManager, IsNull, LessThan } from 'typeorm';
+import { type EntityManager, IsNull } from 'typeorm';
 import type { Resource } from '../authorization/policy.js';
 import { CONFIG, type Config } from '../config/load.js';
+import { SecurityFeed } from '../database/security-feed.js';
+import { TenantScope } from '../database/tenant-scope.js';
 import { DomainError } from '../kernel/errors.js';
+import type { Clock } from '../kernel/clock.js';
 import { isId } from '../kernel/ids.js';
 import type { Principal } from '../kernel/principal.js';
+import { CLOCK } from '../kernel/tokens.js';
 import type { ListCommand } from './pty.schema.js';
 import { SessionEntity, type SessionState } from './session.entity.js';
+import { SessionShareEntity } from './session-share.entity.js';
 
-/** Owners that are remembered; they never change. */
+/** Sessions of which is remembered whose they are, and with whom they are shared. */
 const MAX_OWNERS = 10_000;
 /** First key of the advisory lock that serialises the counting of one tenant's sessions. */
 const LIMIT_LOCK = 0x67617467;
+/** First key of the advisory lock that serialises the counting of one session's shares. */
+const SHARE_LOCK = 0x67617468;
+/** Subjects and groups that one session is shared with at most. */
+const MAX_SHARES = 50;
 /** How long ended sessions stay readable. */
 const RETENTION = '24 hours';
+/** What of a session `s` somebody sees in the list: his own, and what is shared with him or his groups. */
+const OWN_OR_SHARED = `(s.owner_provider = :provider AND s.owner_subject = :subject) OR EXISTS (
+  SELECT 1 FROM session_shares h
+  WHERE h.session_id = s.id AND h.grantee_provider = :provider AND (h.expires_at IS NULL OR h.expires_at > :now)
+    AND (h.grantee_kind = 'subject' AND h.grantee = :subject OR h.grantee_kind = 'group' AND h.grantee = ANY (:groups)))`;
 
 /** A session that has not ended as far as is known. */
 export type LiveSession = Pick<SessionEntity, 'id' | 'tenant' | 'ownerSubject' | 'state' | 'createdAt'>;
+
+/** What a row is found by: on behalf of a caller with its tenant, null where the server follows the runner by itself. */
+export interface SessionKey {
+  readonly tenant: string | null;
+  readonly id: string;
+}
+
+/** What is known of a session once it runs. */
+type RunningFacts = Pick<SessionEntity, 'command' | 'cwd' | 'pid' | 'name'>;
 
 /** How a session ended. */
 export interface SessionEnd {
@@ -36,23 +58,54 @@ export interface SessionEnd {
 @Injectable()
 export class SessionStore {
   readonly #owners = new LRUCache<string, Resource>({ max: MAX_OWNERS });
+  /** Looks under way, one for each session and tenant. Each has a caller or stream that waits for it, which bounds them. */
+  readonly #looks = new Map<string, Promise<Resource | null>>();
+
+  /** Counts what was forgotten, so that what is being read meanwhile is not remembered. */
+  #forgotten = 0;
 
   constructor(
-    @InjectDataSource() private readonly dataSource: DataSource,
+    private readonly scope: TenantScope,
+    private readonly feed: SecurityFeed,
+    @Inject(CLOCK) private readonly clock: Clock,
     @Inject(CONFIG) private readonly config: Config,
-  ) {}
+  ) {
+    feed.on('share', (changes) => {
+      this.#forgotten += 1;
+      for (const { key } of changes) this.#owners.delete(key);
+      this.#looks.clear();
+      return Promise.resolve();
+    });
+    feed.onReset(() => {
+      this.#forgotten += 1;
+      this.#owners.clear();
+      this.#looks.clear();
+      return Promise.resolve();
+    });
+  }
 
-  /** Whose session this is, for the policy; null when there is none. */
-  async owner(id: unknown): Promise<Resource | null> {
+  /** Whose session this is and with whom it is shared, for the policy; null when this tenant has no such session. */
+  async owner(tenant: string, id: unknown): Promise<Resource | null> {
     if (!isId(id)) return null;
-    const known = this.#owners.get(id);
-    if (known) return known;
-    const row = await this.#sessions().findOneBy({ id });
-    return row ? this.#remember(row) : null;
+    // Another tenant's is looked for as one that does not exist: neither answers sooner than the other.
+    const known = this.remembered(id);
+    if (known?.tenant === tenant) return known;
+    const key = `${tenant}/${id}`;
+    const look = this.#looks.get(key) ?? this.#look(tenant, id);
+    this.#looks.set(key, look);
+    const done = (): void => {
+      if (this.#looks.get(key) === look) this.#looks.delete(key);
+    };
+    return look.finally(done);
+  }
+
+  /** The same as far as it is at hand, without waiting; nothing when it has to be asked for. */
+  remembered(id: string): Resource | undefined {
+    return this.#owners.get(id);
   }
 
   async find(tenant: string, id: string): Promise<SessionEntity | null> {
-    return this.#sessions().findOneBy({ tenant, id });
+    return this.scope.within(tenant, (manager) => manager.findOneBy(SessionEntity, { tenant, id }));
   }
 
   /**
@@ -60,67 +113,138 @@ export class SessionStore {
    * @throws DomainError SESSION_LIMIT
    */
   async insert(row: SessionEntity): Promise<void> {
-    await this.dataSource.transaction(async (manager) => {
+    await this.scope.within(row.tenant, async (manager) => {
       await manager.query('SELECT pg_advisory_xact_lock($1, hashtext($2))', [LIMIT_LOCK, row.tenant]);
       await this.#checkLimits(manager, row);
       await manager.insert(SessionEntity, row);
     });
-    this.#remember(row);
+    this.#owners.set(row.id, toResource(row, []));
   }
 
   /** The session runs, unless its end was recorded already: states only move forward. */
-  async markRunning(id: string, facts: Pick<SessionEntity, 'command' | 'cwd' | 'pid' | 'name'>): Promise<void> {
-    await this.#sessions().update({ id }, facts);
-    await this.#sessions().update({ id, state: 'starting' }, { state: 'running' });
+  async markRunning({ tenant, id }: SessionEntity, facts: RunningFacts): Promise<void> {
+    await this.scope.within(tenant, async (manager) => {
+      await manager.update(SessionEntity, { tenant, id }, facts);
+      await manager.update(SessionEntity, { tenant, id, state: 'starting' }, { state: 'running' });
+    });
   }
 
   /** A start that nobody finished: the session runs. False when its state is known already. */
   async adopt(id: string, pid: number): Promise<boolean> {
-    const { affected } = await this.#sessions().update({ id, state: 'starting' }, { state: 'running', pid });
+    const { affected } = await this.scope.system((manager) =>
+      manager.update(SessionEntity, { id, state: 'starting' }, { state: 'running', pid }),
+    );
     return affected === 1;
   }
 
-  async remove(id: string): Promise<void> {
-    await this.#sessions().delete({ id });
+  async remove({ tenant, id }: SessionEntity): Promise<void> {
+    await this.scope.within(tenant, (manager) => manager.delete(SessionEntity, { tenant, id }));
     this.#owners.delete(id);
   }
 
   /** Records an end once: null when it was recorded before, by this gateway or another. */
-  async end(id: string, end: SessionEnd): Promise<SessionEntity | null> {
-    const { affected } = await this.#sessions().update({ id, endedAt: IsNull() }, end);
-    return affected === 1 ? this.#sessions().findOneBy({ id }) : null;
+  async end(key: SessionKey, end: SessionEnd): Promise<SessionEntity | null> {
+    return this.#writing(key, async (manager, row) => {
+      const { affected } = await manager.update(SessionEntity, { ...row, endedAt: IsNull() }, end);
+      return affected === 1 ? manager.findOneBy(SessionEntity, row) : null;
+    });
   }
 
-  /** A page of one tenant's sessions, newest first; of one owner's when `owner` is given. */
-  async list(tenant: string, owner: Principal | null, { state, limit, cursor }: ListCommand): Promise<SessionEntity[]> {
-    return this.#sessions().find({
-      where: {
-        tenant,
-        ...(owner === null ? {} : { ownerProvider: owner.provider, ownerSubject: owner.subject }),
-        ...(state === undefined ? {} : { state }),
-        ...(cursor === undefined ? {} : { id: LessThan(cursor) }),
-      },
-      order: { id: 'DESC' },
-      take: limit,
+  /** A page of one tenant's sessions, newest first; of those that are one principal's or shared with it, when given. */
+  async list(tenant: string, of: Principal | null, { state, limit, cursor }: ListCommand): Promise<SessionEntity[]> {
+    return this.scope.within(tenant, (manager) => {
+      const query = manager.createQueryBuilder(SessionEntity, 's').where('s.tenant = :tenant', { tenant });
+      if (of !== null) {
+        const { provider, subject } = of;
+        const { groups } = of.owner ?? of;
+        query.andWhere(`(${OWN_OR_SHARED})`, { provider, subject, groups, now: new Date(this.clock.now()) });
+      }
+      if (state !== undefined) query.andWhere('s.state = :state', { state });
+      if (cursor !== undefined) query.andWhere('s.id < :cursor', { cursor });
+      return query.orderBy('s.id', 'DESC').take(limit).getMany();
     });
+  }
+
+  /** Shares a session; with the same grantee again it replaces the share, which keeps its id. */
+  async share(row: SessionShareEntity): Promise<SessionShareEntity> {
+    const stored = await this.scope.within(row.tenant, async (manager) => {
+      const { tenant, sessionId, granteeKind, granteeProvider, grantee } = row;
+      await manager.query('SELECT pg_advisory_xact_lock($1, hashtext($2))', [SHARE_LOCK, sessionId]);
+      const known = await manager.findOneBy(SessionShareEntity, {
+        ...{ tenant, sessionId, granteeKind, granteeProvider, grantee },
+      });
+      if (known === null) {
+        await this.#requireShareRoom(manager, tenant, sessionId);
+        await manager.insert(SessionShareEntity, row);
+        return row;
+      }
+      const { level, expiresAt, createdBy } = row;
+      await manager.update(SessionShareEntity, { tenant, id: known.id }, { level, expiresAt, createdBy });
+      return Object.assign(known, { level, expiresAt, createdBy });
+    });
+    await this.feed.catchUp();
+    return stored;
+  }
+
+  /** Takes a share back. @returns false when there is none */
+  async unshare(tenant: string, sessionId: string, id: string): Promise<boolean> {
+    const { affected } = await this.scope.within(tenant, (manager) =>
+      manager.delete(SessionShareEntity, { tenant, sessionId, id }),
+    );
+    await this.feed.catchUp();
+    return affected === 1;
+  }
+
+  /** The shares of a session, oldest first. */
+  async shares(tenant: string, sessionId: string): Promise<SessionShareEntity[]> {
+    return this.scope.within(tenant, (manager) =>
+      manager.find(SessionShareEntity, { where: { tenant, sessionId }, order: { id: 'ASC' } }),
+    );
   }
 
   /** The sessions of one runner that this table believes to be alive. */
   async live(runner: string): Promise<LiveSession[]> {
-    return this.#sessions().find({
-      select: { id: true, tenant: true, ownerSubject: true, state: true, createdAt: true },
-      where: { runner, endedAt: IsNull() },
-    });
+    return this.scope.system((manager) =>
+      manager.find(SessionEntity, {
+        select: { id: true, tenant: true, ownerSubject: true, state: true, createdAt: true },
+        where: { runner, endedAt: IsNull() },
+      }),
+    );
   }
 
   /** Records the size of a session that lives. */
-  async setSize(id: string, cols: number, rows: number): Promise<void> {
-    await this.#sessions().update({ id, endedAt: IsNull() }, { cols, rows });
+  async setSize(key: SessionKey, cols: number, rows: number): Promise<void> {
+    await this.#writing(key, (manager, row) =>
+      manager.update(SessionEntity, { ...row, endedAt: IsNull() }, { cols, rows }),
+    );
   }
 
   /** Forgets sessions that ended longer ago than they stay readable. */
   async sweep(): Promise<void> {
-    await this.dataSource.query(`DELETE FROM sessions WHERE ended_at < now() - interval '${RETENTION}'`);
+    await this.scope.system((manager) =>
+      manager.query(`DELETE FROM sessions WHERE ended_at < now() - interval '${RETENTION}'`),
+    );
+  }
+
+  async #look(tenant: string, id: string): Promise<Resource | null> {
+    const forgotten = this.#forgotten;
+    const [row, shares] = await this.scope.within(tenant, async (manager) => [
+      await manager.findOneBy(SessionEntity, { tenant, id }),
+      await manager.findBy(SessionShareEntity, { tenant, sessionId: id }),
+    ]);
+    if (row === null) return null;
+    const resource = toResource(row, shares);
+    if (forgotten === this.#forgotten) this.#owners.set(id, resource);
+    return resource;
+  }
+
+  #writing<T>(
+    { tenant, id }: SessionKey,
+    work: (manager: EntityManager, row: { id: string; tenant?: string }) => Promise<T>,
+  ): Promise<T> {
+    return tenant === null
+      ? this.scope.system((manager) => work(manager, { id }))
+      : this.scope.within(tenant, (manager) => work(manager, { tenant, id }));
   }
 
   async #checkLimits(manager: EntityManager, row: SessionEntity): Promise<void> {
@@ -135,13 +259,19 @@ export class SessionStore {
     }
   }
 
-  #remember({ id, tenant, ownerProvider, ownerSubject }: SessionEntity): Resource {
-    const resource: Resource = { kind: 'session', id, tenant, ownerProvider, ownerSubject };
-    this.#owners.set(id, resource);
-    return resource;
-  }
-
-  #sessions() {
-    return this.dataSource.getRepository(SessionEntity);
+  async #requireShareRoom(manager: EntityManager, tenant: string, sessionId: string): Promise<void> {
+    if ((await manager.countBy(SessionShareEntity, { tenant, sessionId })) >= MAX_SHARES) {
+      throw new DomainError('SESSION_LIMIT', `A session is shared with ${MAX_SHARES} subjects and groups at most.`);
+    }
   }
 }
+
+const toResource = (
+  { id, tenant, ownerProvider, ownerSubject }: SessionEntity,
+  shares: readonly SessionShareEntity[],
+): Resource => ({
+  ...{ kind: 'session', id, tenant, ownerProvider, ownerSubject },
+  shares: shares.map(({ granteeKind, granteeProvider, grantee, level, expiresAt }) => ({
+    ...{ kind: granteeKind, provider: granteeProvider, name: grantee, level, expiresAt },
+  })),
+});

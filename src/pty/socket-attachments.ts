@@ -75,15 +75,16 @@ export class SocketAttachments {
     return attachment;
   }
 
-  /** Ends what the renewed credential of this connection does not permit any more. */
+  /** Takes back what the caller of this connection, as it is now, is not permitted any more. */
   recheck(): void {
+    for (const [channel, attachment] of this.#open) void this.#recheck(channel, attachment);
+  }
+
+  async #recheck(channel: number, attachment: Attachment): Promise<void> {
+    if (await this.attachments.recheck(attachment)) return;
     const refusal = new DomainError('PERMISSION_DENIED', '');
-    for (const [channel, attachment] of this.#open) {
-      if (attachment.permits('pty:view')) continue;
-      attachment.close();
-      this.connection.send({ type: 'detached', channel, code: refusal.code, offset: null });
-      this.#ended(channel, attachment, refusal.answer.close, refusal.code);
-    }
+    this.connection.send({ type: 'detached', channel, code: refusal.code, offset: null });
+    this.#ended(channel, attachment, refusal.answer.close, refusal.code);
   }
 
   /** Detaches on the client's wish, and says so before the connection of a single session closes. */

@@ -49,6 +49,8 @@ export interface AttachmentHost {
   inputNext(writer: string): number;
   resizeFrom(attachment: Attachment, cols: number, rows: number): void;
   takeControl(attachment: Attachment): void;
+  /** It may be controller from now on, or may not any more. */
+  permit(attachment: Attachment, mayControl: boolean): void;
   /** It sent or acknowledged more. */
   progressed(attachment: Attachment): void;
   detach(attachment: Attachment): void;
@@ -56,6 +58,7 @@ export interface AttachmentHost {
 
 export interface AttachmentOptions {
   readonly channel: number;
+  /** Whether it may be controller at first. */
   readonly mayControl: boolean;
   /** Who counts its input, so that what is sent again is typed once; undefined: nobody does. */
   readonly writer: string | undefined;
@@ -65,6 +68,7 @@ export interface AttachmentOptions {
 /** One client of a session: its own place in the output, on a connection of its own. */
 export class Attachment {
   mode: AttachMode = 'viewer';
+  mayControl: boolean;
   /** Offset of the next byte to send. */
   #cursor: number;
   #acked: number | undefined;
@@ -81,6 +85,7 @@ export class Attachment {
     readonly options: AttachmentOptions,
   ) {
     this.#cursor = options.from;
+    this.mayControl = options.mayControl;
     socket.on('close', () => {
       this.#leave();
     });
@@ -190,6 +195,9 @@ export class Attachment {
         return;
       case 'take_control':
         this.host.takeControl(this);
+        return;
+      case 'permit':
+        this.host.permit(this, request.may_control);
         return;
       case 'ack':
         // What was not sent cannot have been rendered, and an old acknowledgement says nothing new.

@@ -18,6 +18,8 @@ export function parseLinkRequest(payload: Buffer): LinkRequest {
       return { type: 'resize', cols: integer(fields, 'cols'), rows: integer(fields, 'rows') };
     case 'take_control':
       return { type: 'take_control' };
+    case 'permit':
+      return { type: 'permit', may_control: flag(fields, 'may_control') };
     case 'ack':
       return { type: 'ack', offset: integer(fields, 'offset') };
     default:
@@ -37,17 +39,16 @@ function parseObject(payload: Buffer): Fields {
 }
 
 function parseAttach(fields: Fields): LinkAttach {
-  const { mode, may_control: mayControl } = fields;
+  const { mode } = fields;
   const channel = integer(fields, 'channel');
   if (channel > 0xffff) throw new RangeError('channel on the link');
   if (mode !== undefined && mode !== 'controller' && mode !== 'viewer') throw new RangeError('mode on the link');
-  if (typeof mayControl !== 'boolean') throw new RangeError('may_control on the link');
   return {
     type: 'attach',
     session: text(fields, 'session'),
     channel,
     mode,
-    may_control: mayControl,
+    may_control: flag(fields, 'may_control'),
     from: optional(fields, 'from', integer),
     cols: optional(fields, 'cols', integer),
     rows: optional(fields, 'rows', integer),
@@ -63,6 +64,12 @@ function optional<T>(fields: Fields, name: string, read: (fields: Fields, name: 
 function integer(fields: Fields, name: string): number {
   const value = fields[name];
   if (typeof value === 'number' && Number.isSafeInteger(value) && value >= 0) return value;
+  throw new RangeError(`${name} on the link`);
+}
+
+function flag(fields: Fields, name: string): boolean {
+  const value = fields[name];
+  if (typeof value === 'boolean') return value;
   throw new RangeError(`${name} on the link`);
 }
 

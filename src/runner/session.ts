@@ -173,7 +173,7 @@ export class Session implements AttachmentHost {
 
   takeControl(attachment: Attachment): void {
     this.#checkRunning();
-    if (!attachment.options.mayControl) throw new DomainError('PERMISSION_DENIED', 'You may only view this session.');
+    if (!attachment.mayControl) throw new DomainError('PERMISSION_DENIED', 'You may only view this session.');
     if (attachment === this.#controller) return;
     const previous = this.#controller;
     if (previous) {
@@ -182,6 +182,15 @@ export class Session implements AttachmentHost {
     }
     this.#setController(attachment);
     attachment.send({ type: 'mode_changed', mode: 'controller', reason: 'taken' });
+  }
+
+  permit(attachment: Attachment, mayControl: boolean): void {
+    attachment.mayControl = mayControl;
+    if (mayControl || attachment !== this.#controller) return;
+    this.#controller = undefined;
+    attachment.mode = 'viewer';
+    attachment.send({ type: 'mode_changed', mode: 'viewer', reason: 'permission_lost' });
+    this.#regulate();
   }
 
   progressed(attachment: Attachment): void {

@@ -1,24 +1,24 @@
-import type { Credential } from '../kernel/authenticator.js';
+import { looksLikeKey } from '../kernel/api-key-text.js';
+import { type Credential, MAX_CREDENTIAL } from '../kernel/authenticator.js';
 import { DomainError } from '../kernel/errors.js';
 
-/** Longest credential that is looked at, bytes. */
-const MAX_CREDENTIAL = 8192;
 const BEARER = /^bearer +([^\s]+)$/i;
 /** Names of parameters that carry credentials, without `-` and `_`. */
 const URL_PARAMETERS = new Set(
-  'token accesstoken idtoken refreshtoken sessiontoken apikey xapikey key auth authorization bearer jwt credential credentials'.split(
+  'token accesstoken idtoken refreshtoken sessiontoken apikey xapikey key auth authorization bearer jwt ticket credential credentials'.split(
     ' ',
   ),
 );
-/** One of our keys, or a JWT, whatever the parameter is called. */
-const CREDENTIAL_VALUE = /gh_(live|test)_[0-9A-Za-z]{16}_|\beyJ[\w-]+\.[\w-]+\./;
+/** One of our keys or tickets, or a JWT, whatever the parameter is called. */
+const CREDENTIAL_VALUE = /gh_(live|test)_[0-9A-Za-z]{16}_|gh_ticket_|\beyJ[\w-]+\.[\w-]+\./;
 
 /**
  * The credential in the headers of a call.
  * @param authorization every `authorization` header, in order
  * @param apiKey every `x-api-key` header, in order
  * @returns null when there is none
- * @throws DomainError AMBIGUOUS_CREDENTIALS for more than one, JWT_INVALID for another scheme or an oversized one
+ * @throws DomainError AMBIGUOUS_CREDENTIALS for more than one, JWT_INVALID for another scheme or an oversized one,
+ *   API_KEY_INVALID for an `x-api-key` that is no key, whatever else it is
  */
 export function credentialFrom(authorization: readonly string[], apiKey: readonly string[]): Credential | null {
   if (authorization.length + apiKey.length > 1) {
@@ -27,18 +27,27 @@ export function credentialFrom(authorization: readonly string[], apiKey: readonl
   const [header] = authorization;
   if (header !== undefined) return bearer(BEARER.exec(header.trim())?.[1]);
   const [key] = apiKey;
-  if (key !== undefined) return { text: bounded(key.trim() || undefined, 'API_KEY_INVALID') };
-  return null;
+  return key === undefined ? null : { text: keyText(key.trim()) };
+}
+
+/** What is in `x-api-key`: a key, right or wrong, and nothing else. @throws DomainError API_KEY_INVALID */
+function keyText(text: string): string {
+  const key = bounded(text, 'API_KEY_INVALID');
+  if (!looksLikeKey(key)) throw unknownForm('API_KEY_INVALID');
+  return key;
 }
 
 /** A credential that came by itself, as in a first message. @throws DomainError JWT_INVALID when it is none */
 export const bearer = (text: string | undefined): Credential => ({ text: bounded(text) });
 
 function bounded(text: string | undefined, code: 'JWT_INVALID' | 'API_KEY_INVALID' = 'JWT_INVALID'): string {
-  if (text === undefined) throw new DomainError(code, 'The credential is not of a known form.');
-  if (text.length > MAX_CREDENTIAL) throw new DomainError(code, 'The credential is too long.');
+  if (text === undefined) throw unknownForm(code);
+  if (text.length > MAX_CREDENTIAL) throw new DomainError(code, 'The credential is too long.', { reason: 'too_long' });
   return text;
 }
+
+const unknownForm = (code: 'JWT_INVALID' | 'API_KEY_INVALID'): DomainError =>
+  new DomainError(code, 'The credential is not of a known form.', { reason: 'form' });
 
 /** What an HTTP request carries its credential in. */
 interface Carrier {
@@ -77,7 +86,7 @@ export function hasTokenInUrl({ url = '' }: Carrier): boolean {
 }
 
 /** All values of one header among Node's raw headers (`parsed` headers silently drop repeated ones). */
-function rawHeader(rawHeaders: readonly string[], name: string): string[] {
+export function rawHeader(rawHeaders: readonly string[], name: string): string[] {
   const values: string[] = [];
   for (let index = 0; index + 1 < rawHeaders.length; index += 2) {
     if (rawHeaders[index]?.toLowerCase() === name) values.push(rawHeaders[index + 1] ?? '');

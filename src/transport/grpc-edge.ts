@@ -12,20 +12,31 @@ import type { Log } from '../kernel/log.js';
 import type { Authenticator, Credential } from '../kernel/authenticator.js';
 import type { InFlight } from '../kernel/in-flight.js';
 import type { RequestContext } from '../kernel/request-context.js';
+import type { ClientAddresses } from './client-address.js';
 import { credentialFrom } from './credential.js';
 import { toDomainError } from './error-mapping.js';
 import { attachContext } from './execution-context.js';
 import { toGrpcStatus } from './grpc-status.js';
 import { newContext } from './new-context.js';
 
+/** Tells a caller whose key was rotated until when it still works. */
+const ROTATED_METADATA = 'x-api-key-rotated';
 /** The standard health service: probes have no credential, as on `/health/live`. */
 const PUBLIC_SERVICE = '/grpc.health.v1.Health/';
+
+/** What the gate in front of gRPC asks. */
+export interface GrpcGate {
+  readonly authenticator: Authenticator;
+  readonly inFlight: InFlight;
+  readonly addresses: ClientAddresses;
+  readonly logger: Log;
+}
 
 /**
  * The gate in front of gRPC: authenticates every call, unary and streaming, health and reflection included, before its
  * first message is delivered. A guard alone would not do: a stream it refuses gets no status.
  */
-export function grpcGate(authenticator: Authenticator, inFlight: InFlight, logger: Log): ServerInterceptor {
+export function grpcGate({ authenticator, inFlight, addresses, logger }: GrpcGate): ServerInterceptor {
   const authenticate = async (present: () => Credential | null, context: RequestContext): Promise<void> => {
     inFlight.requireOpen();
     await authenticator.authenticate(present, context);
@@ -49,7 +60,7 @@ export function grpcGate(authenticator: Authenticator, inFlight: InFlight, logge
     // Each of these comes from the connection's own events, so each is put within the call anew.
     const listener = new ServerListenerBuilder()
       .withOnReceiveMetadata((metadata, next) => {
-        context = contextOfCall(call, metadata);
+        context = contextOfCall(call, metadata, addresses);
         attachContext(metadata, context);
         const proceed = (): void => {
           next(metadata);
@@ -74,6 +85,11 @@ export function grpcGate(authenticator: Authenticator, inFlight: InFlight, logge
       .withStart((next) => {
         next(listener);
       })
+      .withSendMetadata((metadata, next) => {
+        const grace = context.credential?.graceUntil ?? null;
+        if (grace !== null) metadata.set(ROTATED_METADATA, grace.toISOString());
+        next(metadata);
+      })
       .withSendStatus((status, next) => {
         next(status);
         ended?.();
@@ -83,13 +99,18 @@ export function grpcGate(authenticator: Authenticator, inFlight: InFlight, logge
   };
 }
 
-function contextOfCall(call: ServerInterceptingCallInterface, metadata: Metadata): RequestContext {
+function contextOfCall(
+  call: ServerInterceptingCallInterface,
+  metadata: Metadata,
+  addresses: ClientAddresses,
+): RequestContext {
+  const peer = call
+    .getPeer()
+    .replace(/:\d+$/, '')
+    .replace(/^\[(.*)\]$/, '$1');
   return newContext({
     transport: 'grpc',
-    remoteAddress: call
-      .getPeer()
-      .replace(/:\d+$/, '')
-      .replace(/^\[(.*)\]$/, '$1'),
+    remoteAddress: addresses.of(peer, texts(metadata, 'x-forwarded-for')),
     requestId: texts(metadata, 'x-request-id')[0],
     traceparent: texts(metadata, 'traceparent')[0],
     userAgent: texts(metadata, 'user-agent')[0],

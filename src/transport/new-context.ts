@@ -9,7 +9,7 @@ const MAX_USER_AGENT = 256;
 /** What an edge knows of a call before anything is believed. */
 export interface CallFacts {
   readonly transport: TransportName;
-  readonly remoteAddress: string | undefined;
+  readonly remoteAddress: string;
   readonly requestId: string | undefined;
   readonly traceparent: string | undefined;
   readonly userAgent: string | undefined;
@@ -23,14 +23,12 @@ export function newContext(facts: CallFacts): RequestContext {
     requestId: requestId !== undefined && REQUEST_ID.test(requestId) ? requestId : newId(),
     traceId: trace === '0'.repeat(32) ? null : trace,
     transport: facts.transport,
-    remoteAddress: plainAddress(remoteAddress ?? 'unknown'),
+    remoteAddress,
     userAgent: userAgent === undefined ? null : printable(userAgent).slice(0, MAX_USER_AGENT),
     principal: null,
+    credential: null,
   };
 }
-
-/** IPv4 addresses mapped into IPv6 are written as IPv4. */
-const plainAddress = (address: string): string => address.replace(/^::ffff:(?=\d+\.)/, '');
 
 /** Without control characters, which have no business in a log line. */
 const printable = (text: string): string => text.replace(/\p{Cc}/gu, '');

@@ -7,7 +7,8 @@ import { DomainError } from '../kernel/errors.js';
 import { newId } from '../kernel/ids.js';
 import type { InFlight } from '../kernel/in-flight.js';
 import type { RequestContext } from '../kernel/request-context.js';
-import { credentialOf, hasTokenInUrl } from './credential.js';
+import type { ClientAddresses } from './client-address.js';
+import { credentialOf, hasTokenInUrl, rawHeader } from './credential.js';
 import { attachContext, contextOfCarrier } from './execution-context.js';
 import { acceptOnlyJson } from './json-body.js';
 import { newContext } from './new-context.js';
@@ -16,10 +17,14 @@ import { answerRaw, endSocket, httpRefusal } from './raw-http.js';
 import { COMMON_HEADERS } from './rest-answer.js';
 import { isWebSocketUpgrade } from './upgrade.js';
 
+/** Tells a caller whose key was rotated until when it still works. */
+const ROTATED_HEADER = 'X-Api-Key-Rotated';
+
 /** What the gate in front of REST asks. */
 export interface RestGate {
   readonly authenticator: Authenticator;
   readonly inFlight: InFlight;
+  readonly addresses: ClientAddresses;
   /** Routes that need no credential, as `GET /path`. */
   readonly publicRoutes: ReadonlySet<string>;
 }
@@ -28,12 +33,15 @@ export interface RestGate {
  * The gate in front of REST. Fastify answers 400, 404 and 413 and parses bodies without running any guard, so the
  * caller is authenticated here, in `onRequest`, before a byte of the body is read.
  */
-export function guardRest(fastify: FastifyInstance, { authenticator, inFlight, publicRoutes }: RestGate): void {
+export function guardRest(
+  fastify: FastifyInstance,
+  { authenticator, inFlight, addresses, publicRoutes }: RestGate,
+): void {
   boundPipelines(fastify.server, inFlight);
   closeAfterRefusal(fastify, inFlight);
   acceptOnlyJson(fastify);
   fastify.addHook('onRequest', ({ raw }: FastifyRequest, reply: FastifyReply, done: () => void) => {
-    const context = contextOf(raw);
+    const context = contextOf(raw, addresses);
     attachContext(raw, context);
     void reply.headers({ ...COMMON_HEADERS, 'X-Request-Id': context.requestId });
     within(context, done);
@@ -42,12 +50,15 @@ export function guardRest(fastify: FastifyInstance, { authenticator, inFlight, p
   fastify.addHook('preValidation', ({ raw }: FastifyRequest, _reply: FastifyReply, done: () => void) => {
     within(contextOfCarrier(raw), done);
   });
-  fastify.addHook('onRequest', async (request: FastifyRequest) => {
+  fastify.addHook('onRequest', async (request: FastifyRequest, reply: FastifyReply) => {
     const { raw } = request;
     // A credential in the address is refused on a public route too.
     if (isPublic(request, publicRoutes) && !hasTokenInUrl(raw)) return;
     inFlight.requireOpen();
-    await authenticator.authenticate(() => credentialOf(raw), contextOfCarrier(raw));
+    const context = contextOfCarrier(raw);
+    await authenticator.authenticate(() => credentialOf(raw), context);
+    const grace = context.credential?.graceUntil ?? null;
+    if (grace !== null) void reply.header(ROTATED_HEADER, grace.toISOString());
   });
 }
 
@@ -59,10 +70,11 @@ function isPublic(
   return !is404 && url !== undefined && publicRoutes.has(`${method === 'HEAD' ? 'GET' : method} ${url}`);
 }
 
-function contextOf({ headers, socket }: IncomingMessage): RequestContext {
+function contextOf({ headers, rawHeaders, socket }: IncomingMessage, addresses?: ClientAddresses): RequestContext {
+  const peer = socket.remoteAddress;
   return newContext({
     transport: 'rest',
-    remoteAddress: socket.remoteAddress,
+    remoteAddress: addresses?.of(peer, rawHeader(rawHeaders, 'x-forwarded-for')) ?? peer ?? 'unknown',
     requestId: single(headers['x-request-id']),
     traceparent: single(headers['traceparent']),
     userAgent: headers['user-agent'],

@@ -1,6 +1,8 @@
 import type { IncomingMessage } from 'node:http';
 import { DomainError } from '../kernel/errors.js';
 import type { RequestContext } from '../kernel/request-context.js';
+import type { ClientAddresses } from './client-address.js';
+import { rawHeader } from './credential.js';
 import { newContext } from './new-context.js';
 
 /**
@@ -19,13 +21,13 @@ export function addressOf({ url: target = '/' }: IncomingMessage): URL {
 }
 
 /** The context of the connection that the upgrade asks for; its caller is not known yet. */
-export function contextOfUpgrade(request: IncomingMessage): RequestContext {
+export function contextOfUpgrade(request: IncomingMessage, addresses: ClientAddresses): RequestContext {
   const { headers } = request;
   const { traceparent } = headers;
   const id = headers['x-request-id'];
   return newContext({
     transport: 'websocket',
-    remoteAddress: request.socket.remoteAddress,
+    remoteAddress: addresses.of(request.socket.remoteAddress, rawHeader(request.rawHeaders, 'x-forwarded-for')),
     requestId: typeof id === 'string' ? id : undefined,
     traceparent: typeof traceparent === 'string' ? traceparent : undefined,
     userAgent: headers['user-agent'],

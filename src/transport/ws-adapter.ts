@@ -11,6 +11,7 @@ import { Authenticator } from '../kernel/authenticator.js';
 import { DomainError } from '../kernel/errors.js';
 import { InFlight } from '../kernel/in-flight.js';
 import type { RequestContext } from '../kernel/request-context.js';
+import { ClientAddresses } from './client-address.js';
 import { carriesCredential, credentialOf } from './credential.js';
 import { toDomainError } from './error-mapping.js';
 import { attachContext } from './execution-context.js';
@@ -66,8 +67,9 @@ export class GatehouseWsAdapter implements WebSocketAdapter<WebSocketServer, Web
     this.#authenticator = app.get(Authenticator);
     this.#audit = app.get(AuditTrail);
     this.#inFlight = app.get(InFlight);
+    const addresses = app.get(ClientAddresses);
     http.on('upgrade', (request, socket, head) => {
-      const context = contextOfUpgrade(request);
+      const context = contextOfUpgrade(request, addresses);
       void within(context, () => this.#upgrade(request, socket, head, context));
     });
   }

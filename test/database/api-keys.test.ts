@@ -2,36 +2,18 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/glo
 import { hash } from 'bcrypt';
 import type { DataSource } from 'typeorm';
 import { ApiKeyEntity } from '../../src/api-keys/api-key.entity.js';
-import { ApiKeysService } from '../../src/api-keys/api-keys.service.js';
+import { FirstAdminKey } from '../../src/api-keys/first-admin-key.js';
 import { MAX_RUNNING, MAX_WAITING, SecretHasher } from '../../src/api-keys/secret-hasher.js';
 import { loadConfig } from '../../src/config/load.js';
 import { createDataSource } from '../../src/database/data-source.js';
-import { type AuditFact, AuditTrail } from '../../src/kernel/audit.js';
-import { DomainError } from '../../src/kernel/errors.js';
+import type { SecurityFeed } from '../../src/database/security-feed.js';
+import { TenantScope } from '../../src/database/tenant-scope.js';
+import { systemClock } from '../../src/kernel/clock.js';
 import { systemContext } from '../../src/kernel/request-context.js';
+import { KeptTrail } from '../support/kept-trail.js';
 import { createDatabase } from '../support/gateway.js';
 
 const config = loadConfig({ NODE_ENV: 'production', AUTH_SECRET: 'x'.repeat(32) });
-
-/** The trail is not what is tested here: it keeps what it is told, and refuses when asked to. */
-class KeptTrail extends AuditTrail {
-  readonly facts: AuditFact[] = [];
-  refuses = false;
-
-  record(_context: unknown, fact: AuditFact): Promise<void> {
-    this.facts.push(fact);
-    return this.refuses ? Promise.reject(new DomainError('AUDIT_UNAVAILABLE', 'no')) : Promise.resolve();
-  }
-  note(_context: unknown, fact: AuditFact): void {
-    this.facts.push(fact);
-  }
-  outcome<T>(_context: unknown, _attempt: unknown, act: () => Promise<T>): Promise<T> {
-    return act();
-  }
-  noteDenied(): void {}
-  noteStranger(): void {}
-  noteAccepted(): void {}
-}
 
 describe('bcrypt’s queue', () => {
   it('takes as many as its bound, refuses the next, and is free again afterwards', async () => {
@@ -44,6 +26,18 @@ describe('bcrypt’s queue', () => {
     expect(await hasher.matches('secret', stored)).toBe(true);
   });
 
+  it('does not make who makes a key wait behind those who have invented ones checked', async () => {
+    const hasher = new SecretHasher(4);
+    const ended: string[] = [];
+    const checks = Array.from({ length: MAX_RUNNING + MAX_WAITING }, () =>
+      hasher.matches('secret', null).then(() => ended.push('check')),
+    );
+    const made = await hasher.hash('secret').then((text) => (ended.push('made'), text));
+    await Promise.all(checks);
+    expect(made).toMatch(/^\$2b\$04\$/);
+    expect(ended.indexOf('made')).toBeLessThan(MAX_WAITING / 2);
+  });
+
   it('is met by an unknown key too, which does not make every later one busy', async () => {
     const hasher = new SecretHasher(4);
     const checks = Array.from({ length: MAX_RUNNING + MAX_WAITING }, () => hasher.matches('secret', null));
@@ -53,11 +47,15 @@ describe('bcrypt’s queue', () => {
   });
 });
 
-describe('API keys', () => {
+describe('the first administrator’s key', () => {
   let dataSource: DataSource;
   let trail: KeptTrail;
-  const service = (): ApiKeysService => new ApiKeysService(dataSource.getRepository(ApiKeyEntity), config, trail);
+  const feed = { catchUp: () => Promise.resolve() } as SecurityFeed;
+  const first = (): FirstAdminKey =>
+    new FirstAdminKey(new TenantScope(dataSource), new SecretHasher(4), trail, feed, config, systemClock);
   const count = (): Promise<number> => dataSource.getRepository(ApiKeyEntity).countBy({});
+  const bindings = (): Promise<unknown[]> =>
+    dataSource.query('SELECT role, member, member_provider FROM role_bindings');
 
   beforeAll(async () => {
     dataSource = createDataSource(await createDatabase(), config);
@@ -66,21 +64,24 @@ describe('API keys', () => {
   });
   beforeEach(async () => {
     trail = new KeptTrail();
-    await dataSource.getRepository(ApiKeyEntity).clear();
+    await dataSource.query('DELETE FROM api_keys');
+    await dataSource.query('DELETE FROM role_bindings');
   });
   afterAll(() => dataSource.destroy());
 
-  it('two first starts at once make one key, which works', async () => {
+  it('two first starts at once make one key, and its owner holds what it holds', async () => {
     const shown: string[] = [];
     await Promise.all(
-      [service(), service(), service()].map((each) =>
-        each.createFirstAdminKey(systemContext(), (text) => {
+      [first(), first(), first()].map((each) =>
+        each.create(systemContext(), (text) => {
           shown.push(text);
         }),
       ),
     );
     expect([shown.length, await count()]).toEqual([1, 1]);
-    expect(await service().authenticate(shown[0] ?? '', 0)).toMatchObject({ subject: 'admin', roles: ['admin'] });
+    const [row] = await dataSource.getRepository(ApiKeyEntity).findBy({});
+    expect(row).toMatchObject({ ownerSubject: 'admin', roles: ['admin'], lastFour: shown[0]?.slice(-4) });
+    expect(await bindings()).toEqual([{ role: 'admin', member: 'admin', member_provider: 'gatehouse' }]);
     expect(trail.facts).toMatchObject([{ action: 'api_key.create', success: true }]);
   });
 
@@ -93,14 +94,28 @@ describe('API keys', () => {
         throw new Error('no terminal');
       },
     ],
-  ])('the first key is not there when %s, and the next start makes another', async (_what, prepare, show) => {
+  ])('is not there when %s, and the next start makes another', async (_what, prepare, show) => {
     prepare();
-    await expect(service().createFirstAdminKey(systemContext(), show)).rejects.toThrow();
-    expect(await count()).toBe(0);
+    await expect(first().create(systemContext(), show)).rejects.toThrow();
+    expect([await count(), await bindings()]).toEqual([0, []]);
     expect(trail.facts.at(-1)).toMatchObject({ action: 'api_key.create', success: false });
     trail.refuses = false;
     const shown: string[] = [];
-    await service().createFirstAdminKey(systemContext(), (text) => void shown.push(text));
+    await first().create(systemContext(), (text) => void shown.push(text));
     expect([shown.length, await count()]).toEqual([1, 1]);
+  });
+
+  it('is made anew after an operator removed every key, rotated ones too', async () => {
+    await first().create(systemContext(), () => undefined);
+    await dataSource.query(`
+      INSERT INTO api_keys (id, tenant, name, owner_provider, owner_subject, created_by_provider, created_by, key_hash,
+        prefix, roles, rotated_from)
+      SELECT 'successor0000000', tenant, name, owner_provider, owner_subject, created_by_provider, created_by, key_hash,
+        prefix, roles, id FROM api_keys`);
+    await dataSource.query(`UPDATE api_keys SET rotated_to = 'successor0000000' WHERE rotated_from IS NULL`);
+    expect(await first().create(systemContext(), () => undefined)).toBeNull();
+    await dataSource.query('DELETE FROM api_keys');
+    expect(await first().create(systemContext(), () => undefined)).toMatch(/^gh_live_/);
+    expect(await bindings()).toHaveLength(1);
   });
 });

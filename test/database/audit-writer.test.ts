@@ -6,6 +6,7 @@ import { AuditRecorder } from '../../src/audit/audit-recorder.js';
 import { AuditWriter, MAX_WAITING, RESERVED } from '../../src/audit/audit-writer.js';
 import { loadConfig } from '../../src/config/load.js';
 import { createDataSource } from '../../src/database/data-source.js';
+import { TenantScope } from '../../src/database/tenant-scope.js';
 import { systemClock } from '../../src/kernel/clock.js';
 import { newId } from '../../src/kernel/ids.js';
 import { InFlight } from '../../src/kernel/in-flight.js';
@@ -41,7 +42,7 @@ describe('the audit writer', () => {
     operator = new Client({ connectionString: url });
     await operator.connect();
     told = [];
-    writer = new AuditWriter(dataSource, logOf(told), systemClock);
+    writer = new AuditWriter(new TenantScope(dataSource), logOf(told), systemClock);
   });
   afterEach(async () => {
     await writer.flush();

@@ -1,11 +1,12 @@
-import { Controller, Get, Module, type Type } from '@nestjs/common';
+import { Controller, Get, type Type } from '@nestjs/common';
+import { DiscoveryModule } from '@nestjs/core';
 import { GrpcMethod, GrpcStreamCall } from '@nestjs/microservices';
 import { Test } from '@nestjs/testing';
 import { SubscribeMessage, WebSocketGateway } from '@nestjs/websockets';
 import { describe, expect, it } from '@jest/globals';
-import { AuthorizationModule } from '../../src/authorization/authorization.module.js';
+import { DeclaredAccess } from '../../src/authorization/declared-access.js';
 import { Public, RequirePermission } from '../../src/authorization/decorators.js';
-import { AuditTrail } from '../../src/kernel/audit.js';
+import { OwnershipRegistry } from '../../src/authorization/ownership.js';
 
 @Controller('/open')
 class ForgottenRest {
@@ -49,16 +50,12 @@ class Declared {
   read(): void {}
 }
 
-/** Starts an application with this handler among the real guards. */
+/** Starts an application with this handler and the real check. */
 async function start(controllers: Type[], providers: Type[] = []): Promise<void> {
-  // The trail is only asked when something is refused, which a start does not do.
-  const audit = { provide: AuditTrail, useValue: {} };
-  @Module({ providers: [audit], exports: [audit] })
-  class Audit {}
   const module = await Test.createTestingModule({
-    imports: [{ module: Audit, global: true }, AuthorizationModule],
+    imports: [DiscoveryModule],
     controllers,
-    providers,
+    providers: [...providers, DeclaredAccess, OwnershipRegistry],
   }).compile();
   await module.init();
   await module.close();

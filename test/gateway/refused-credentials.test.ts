@@ -14,6 +14,8 @@ const CASES: readonly [code: string, headers: Record<string, string>][] = [
   ['JWT_INVALID', { authorization: `Basic ${alice}` }],
   ['JWT_INVALID', { authorization: `Bearer ${LONG}` }],
   ['API_KEY_INVALID', { 'x-api-key': LONG }],
+  ['API_KEY_INVALID', { 'x-api-key': alice }],
+  ['API_KEY_INVALID', { 'x-api-key': `Bearer ${alice}` }],
 ];
 
 describe('a credential that is refused for how it was sent', () => {
@@ -70,9 +72,9 @@ describe('a credential that is refused for how it was sent', () => {
       'rest JWT_INVALID': 2,
       'grpc JWT_INVALID': 2,
       'websocket JWT_INVALID': 3,
-      'rest API_KEY_INVALID': 1,
-      'grpc API_KEY_INVALID': 1,
-      'websocket API_KEY_INVALID': 1,
+      'rest API_KEY_INVALID': 3,
+      'grpc API_KEY_INVALID': 3,
+      'websocket API_KEY_INVALID': 3,
       'rest TOKEN_IN_URL': 2,
       'websocket TOKEN_IN_URL': 1,
     });

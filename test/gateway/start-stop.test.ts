@@ -201,9 +201,16 @@ describe('a start that cannot be', () => {
     [
       'an empty secret',
       (dataDir: string) => {
-        writeFileSync(join(dataDir, 'auth-secret'), '');
+        writeFileSync(join(dataDir, 'auth-secret'), '', { mode: 0o600 });
       },
       /auth-secret" has 0 bytes, expected at least 32/,
+    ],
+    [
+      'a secret that others can read',
+      (dataDir: string) => {
+        writeFileSync(join(dataDir, 'auth-secret'), 'x'.repeat(48), { mode: 0o644 });
+      },
+      /others may read the secret .*\(mode 644\), expected 600/,
     ],
     [
       'a data folder that others may write',

@@ -146,7 +146,11 @@ describe('WebSocket', () => {
     await ws.sees('to other\r\nto other\r\n', 1);
     expect(ws.bytes(0).includes('other')).toBe(false);
     ws.send({ type: 'detach', channel: 0 });
-    expect(await ws.next('detached')).toMatchObject({ channel: 0 });
+    expect(await ws.next('detached')).toMatchObject({ channel: 0, code: null });
+    ws.send({ type: 'ping', id: 'after' });
+    await ws.next('pong');
+    // Its link closes now; nobody is told of the end a second time.
+    expect(ws.messages.filter(({ type }) => type === 'detached')).toEqual([]);
     ws.send({ type: 'input', channel: 0, data: 'x' });
     expect((await ws.next('error'))['code']).toBe('NOT_ATTACHED');
     const watching = await WsClient.open(gateway, '/ws', { credential: alice, binary: true });

@@ -18,7 +18,7 @@ const proto = loadPackageDefinition(
 ) as unknown as ProtoGrpcType;
 
 export type AttachStream = ClientDuplexStream<AttachRequest, AttachResponse__Output>;
-type Method = 'start' | 'get' | 'list' | 'write' | 'resize' | 'signal' | 'kill';
+type Method = 'start' | 'get' | 'list' | 'write' | 'resize' | 'signal' | 'kill' | 'share' | 'listShares' | 'unshare';
 
 /** A gRPC client of one gateway with one credential. */
 export class GrpcClient {

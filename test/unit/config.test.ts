@@ -122,9 +122,18 @@ describe('a secret that is made here', () => {
 
   it.each(['', '\n', 'x'.repeat(31), ' '.repeat(64)])('is refused when its file was cut off: %j', (content) => {
     const path = join(place, 'cut');
-    writeFileSync(path, content);
+    writeFileSync(path, content, { mode: 0o600 });
     expect(() => localSecret(path)).toThrow(ConfigurationError);
     expect(readFileSync(path, 'utf8')).toBe(content);
+  });
+
+  it('is refused when others can read it', () => {
+    const path = join(place, 'open');
+    localSecret(path);
+    for (const mode of [0o644, 0o640, 0o604]) {
+      chmodSync(path, mode);
+      expect(() => localSecret(path)).toThrow(/others may read the secret .*expected 600/);
+    }
   });
 
   it('is refused where it cannot be made, in a sentence', () => {

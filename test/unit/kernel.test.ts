@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { generateKey, parseKey } from '../../src/api-keys/api-key.js';
+import { generateKey, parseKey } from '../../src/kernel/api-key-text.js';
 import {
   encodeControlFrame,
   encodeDataFrame,
@@ -8,7 +8,8 @@ import {
   payloadOf,
   readDataHeader,
 } from '../../src/kernel/frame.js';
-import { mask } from '../../src/kernel/mask.js';
+import { PERMISSIONS } from '../../src/authorization/permissions.js';
+import { mask, maskJson } from '../../src/kernel/mask.js';
 import { Utf8Splitter } from '../../src/pty/utf8-splitter.js';
 import { RepeatCounter } from '../../src/audit/repeat-counter.js';
 
@@ -126,9 +127,39 @@ describe('masking', () => {
     ['sk-ant-api03-abcdefghijkl', 'abcdefghijkl'],
     ['ghp_0123456789abcdefghij0123456789abcdef', '0123456789abcdef'],
     ['AKIAIOSFODNN7EXAMPLE', 'IOSFODNN'],
+    [`opened with gh_ticket_${'a-b_'.repeat(10)}abc again`, /_[ab-]{4}/],
     ['-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBg\n-----END PRIVATE KEY-----', 'MIIE'],
   ])('hides the secret in %s', (text, secret) => {
     expect(mask(`before ${text} after`)).not.toMatch(secret instanceof RegExp ? secret : new RegExp(secret));
+  });
+
+  it.each(PERMISSIONS)('shows the permission %s, wherever it stands', (permission) => {
+    const metadata = { permission, rule: `no_role:${permission}`, scopes: [permission, `${permission},pty:view`] };
+    expect(maskJson(metadata)).toEqual(metadata);
+    const message = `This needs the permission ${permission}. (${permission})`;
+    for (const text of [permission, message, JSON.stringify(metadata), JSON.stringify(JSON.stringify(metadata))])
+      expect(mask(text)).toBe(text);
+  });
+
+  it.each([
+    'token: hunter2',
+    'token:hunter2',
+    'token: mint',
+    'token:mint-hunter2',
+    'token:mint.hunter2',
+    'token:mint@hunter2',
+    'token:mint:hunter2',
+    'token:minthunter2',
+    'token:"mint"',
+    'token=mint',
+    'TOKEN:MINT',
+    'access_token:mint',
+    'my-token:revoke',
+    'token: token:mint',
+    'secret=token:mint',
+    '{"token":"mint"}',
+  ])('still hides the value in %s', (text) => {
+    expect(mask(text)).not.toMatch(/hunter2|mint|revoke/i);
   });
 
   it('leaves ordinary text and JSON alone', () => {

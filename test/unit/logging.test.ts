@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { generateKey } from '../../src/api-keys/api-key.js';
+import { generateKey } from '../../src/kernel/api-key-text.js';
 import { mask, maskJson } from '../../src/kernel/mask.js';
 import { loggerTo, maskLine } from '../../src/transport/logging.js';
 

@@ -14,6 +14,7 @@ const CHECKSUM_LENGTH = 6;
 const SHAPE = new RegExp(
   `^(gh_(?:live|test))_([0-9A-Za-z]{${ID_LENGTH}})_([0-9A-Za-z]{${SECRET_LENGTH}})([0-9A-Za-z]{${CHECKSUM_LENGTH}})$`,
 );
+const ID_SHAPE = new RegExp(`^[0-9A-Za-z]{${ID_LENGTH}}$`);
 
 export type KeyPrefix = 'gh_live' | 'gh_test';
 
@@ -34,10 +35,21 @@ export function generateKey(prefix: KeyPrefix): ParsedKey & { readonly text: str
 
 /** The parts of a key, or null when the text is none: wrong shape or wrong checksum. */
 export function parseKey(text: string): ParsedKey | null {
+  const read = readKey(text);
+  return read?.intact === true ? read.key : null;
+}
+
+/** The parts of a text that has the shape of a key, and whether its checksum is right; null when it has not. */
+export function readKey(text: string): { readonly key: ParsedKey; readonly intact: boolean } | null {
   const [, prefix, id, secret, sum] = SHAPE.exec(text) ?? [];
   if (prefix === undefined || id === undefined || secret === undefined || sum === undefined) return null;
-  if (checksum(`${prefix}_${id}_${secret}`) !== sum) return null;
-  return { prefix: prefix === 'gh_live' ? 'gh_live' : 'gh_test', id, secret };
+  const key: ParsedKey = { prefix: prefix === 'gh_live' ? 'gh_live' : 'gh_test', id, secret };
+  return { key, intact: checksum(`${prefix}_${id}_${secret}`) === sum };
+}
+
+/** Has the text the shape of a key id? */
+export function isKeyId(text: string): boolean {
+  return ID_SHAPE.test(text);
 }
 
 /** Does the text look like a key of ours, right or wrong? Decides which verifier a bearer credential goes to. */

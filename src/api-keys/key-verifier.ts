@@ -1,0 +1,69 @@
+import { createHash } from 'node:crypto';
+import { Injectable } from '@nestjs/common';
+import { DomainError } from '../kernel/errors.js';
+import type { ParsedKey } from '../kernel/api-key-text.js';
+import { KeyRecord, KeyRecords } from './key-records.js';
+import { KeyUsage } from './key-usage.js';
+import { KeyedVerifier } from './keyed-verifier.js';
+import { SecretHasher } from './secret-hasher.js';
+
+/** Texts that are checked at once, most of them waiting for the database; what waits for bcrypt has its own bound. */
+export const MAX_CHECKS = 2048;
+
+export interface KeyVerdict {
+  /** Null when there is no key of this id. */
+  readonly record: KeyRecord | null;
+  /** Is it the secret of that key? */
+  readonly matches: boolean;
+}
+
+/**
+ * Is this the text of a key? Told from memory for a text that was accepted within the last minute; else by the keyed
+ * verifier, and by bcrypt where that says nothing. Where it says no, the answer is no, but only after the bcrypt of an
+ * unknown id: a wrong secret then costs the same, whatever BCRYPT_COST was when the key was made.
+ */
+@Injectable()
+export class KeyVerifier {
+  /** By digest of the text, so that a burst of one key costs one check. */
+  readonly #checks = new Map<string, Promise<KeyVerdict>>();
+
+  constructor(
+    private readonly records: KeyRecords,
+    private readonly hasher: SecretHasher,
+    private readonly keyed: KeyedVerifier,
+    private readonly usage: KeyUsage,
+  ) {}
+
+  /**
+   * Says nothing of whether the key is still good.
+   * @throws DomainError AUTH_BUSY; the driver's error when the key has to be looked up and cannot be
+   */
+  async verify(text: string, { id, secret }: ParsedKey): Promise<KeyVerdict> {
+    const digest = createHash('sha256').update(text).digest();
+    const known = this.records.peek(id);
+    if (known?.accepts(digest) === true) return { record: known, matches: true };
+    const name = digest.toString('base64');
+    return this.#checks.get(name) ?? this.#begin(name, () => this.#check(digest, id, secret));
+  }
+
+  #begin(name: string, work: () => Promise<KeyVerdict>): Promise<KeyVerdict> {
+    if (this.#checks.size >= MAX_CHECKS) {
+      throw new DomainError('AUTH_BUSY', 'Too many credentials are being checked.', { details: { retry_after: 1 } });
+    }
+    const check = work().finally(() => this.#checks.delete(name));
+    this.#checks.set(name, check);
+    return check;
+  }
+
+  async #check(digest: Buffer, id: string, secret: string): Promise<KeyVerdict> {
+    const record = await this.records.look(id);
+    const row = record?.row ?? null;
+    const told = this.keyed.matches(secret, row);
+    const matches = told === true || (await this.hasher.matches(secret, told === null && row ? row.keyHash : null));
+    if (record === null || !matches) return { record, matches: false };
+    record.accept(digest);
+    const missing = this.keyed.missing(secret, record.row);
+    if (missing !== null) this.usage.keep(id, missing);
+    return { record, matches };
+  }
+}
