@@ -2,94 +2,115 @@ import type { Credentials } from './credentials.js';
 import { Failure, plain } from './failure.js';
 
 const TIMEOUT_MS = 30_000;
-
-/** A session as REST shows it. */
-export interface Session {
-  readonly id: string;
-  readonly name: string;
-  readonly owner: string;
-  readonly state: string;
-  readonly command: readonly string[];
-  readonly cols: number;
-  readonly rows: number;
-  readonly created_at: string;
-  readonly exit_code: number | null;
-  readonly signal: string | null;
-}
-
-export interface StartRequest {
-  readonly name?: string;
-  readonly cwd?: string;
-  readonly command: readonly string[];
-  readonly cols: number;
-  readonly rows: number;
-}
+const PAGE = 100;
+/** Longest list that is fetched. */
+const MAX_ITEMS = 100_000;
 
 /** The REST calls that the command line needs. */
 export class Api {
   constructor(readonly credentials: Credentials) {}
 
-  async start(request: StartRequest): Promise<Session> {
-    return (await this.#call('POST', '/sessions', request)) as Session;
+  /**
+   * One call.
+   * @param path below `/api/v1`
+   * @returns the answer's JSON; an empty object when it has none
+   * @throws Refused when the server refuses; Failure when it cannot be reached
+   */
+  async call(method: string, path: string, body?: object): Promise<unknown> {
+    const { url, token } = this.credentials;
+    const { status, text } = await answer(`${url}/api/v1${path}`, {
+      method,
+      headers: {
+        authorization: `Bearer ${token}`,
+        ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+      },
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    }).catch((error: unknown) => {
+      throw new Failure(`${url} cannot be reached: ${reasonOf(error)}`);
+    });
+    if (status >= 200 && status < 300) return parse(text) ?? {};
+    if (status >= 300 && status < 400) throw new Failure(`${url} answered with a redirect, which is not followed`);
+    throw refusal(status, parse(text));
   }
 
-  async kill(id: string): Promise<void> {
-    await this.#call('DELETE', `/sessions/${encodeURIComponent(id)}`);
-  }
-
-  /** Checks that the server accepts the credential. */
-  async check(): Promise<void> {
-    await this.#call('GET', '/sessions?limit=1');
-  }
-
-  /** All sessions the caller may see, newest first. */
-  async list(): Promise<Session[]> {
-    const sessions: Session[] = [];
+  /**
+   * All items of a list that is given page by page.
+   * @param path below `/api/v1`, without `limit` and `cursor`
+   * @param query what else is asked
+   * @throws Failure when there are more than a person can mean
+   */
+  async list(path: string, query: Readonly<Record<string, string>> = {}): Promise<unknown[]> {
+    const items: unknown[] = [];
     let cursor: string | null = null;
     do {
-      const query: string = cursor === null ? '' : `&cursor=${encodeURIComponent(cursor)}`;
-      const page = (await this.#call('GET', `/sessions?limit=100${query}`)) as {
-        items?: Session[];
-        next_cursor?: string | null;
-      };
-      if (!Array.isArray(page.items)) throw new Failure(`${this.credentials.url} does not answer like a Gatehouse`);
-      sessions.push(...page.items);
-      cursor = page.next_cursor ?? null;
+      const asked = new URLSearchParams({ ...query, limit: String(PAGE), ...(cursor === null ? {} : { cursor }) });
+      const page = (await this.call('GET', `${path}?${asked.toString()}`)) as Page;
+      if (!Array.isArray(page.items)) throw this.stranger();
+      items.push(...(page.items as unknown[]));
+      if (items.length > MAX_ITEMS) throw new Failure(`there are more than ${MAX_ITEMS}; ask for fewer`);
+      cursor = typeof page.next_cursor === 'string' && page.items.length > 0 ? page.next_cursor : null;
     } while (cursor !== null);
-    return sessions;
+    return items;
   }
 
-  async #call(method: string, path: string, body?: object): Promise<unknown> {
-    const { url, token } = this.credentials;
-    let response: Response;
-    try {
-      response = await fetch(`${url}/api/v1${path}`, {
-        method,
-        headers: {
-          authorization: `Bearer ${token}`,
-          ...(body === undefined ? {} : { 'content-type': 'application/json' }),
-        },
-        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-        // A redirect could lead the credential elsewhere.
-        redirect: 'manual',
-        signal: AbortSignal.timeout(TIMEOUT_MS),
-      });
-    } catch (error) {
-      throw new Failure(`${url} cannot be reached: ${reasonOf(error)}`);
-    }
-    const text = await response.text();
-    if (response.ok) return parse(text) ?? {};
-    if (response.status >= 300 && response.status < 400)
-      throw new Failure(`${url} answered with a redirect, which is not followed`);
-    throw refusal(response.status, parse(text));
+  /** What there is to say of a server that answers something else than was asked. */
+  stranger(): Failure {
+    return new Failure(`${this.credentials.url} does not answer like a Gatehouse`);
   }
 }
 
-/** The server's own words. */
-export function refusal(status: number, body: unknown): Failure {
-  const error = (body as { error?: { code?: unknown; message?: unknown; request_id?: unknown } } | null)?.error;
-  if (typeof error?.message !== 'string') return new Failure(`the server answered ${status}`);
-  return new Failure(plain(`${error.message} (${String(error.code)}, request ${String(error.request_id)})`));
+interface Page {
+  readonly items?: unknown;
+  readonly next_cursor?: unknown;
+}
+
+/** The server refused, in its own words. */
+export class Refused extends Failure {
+  /** @param http the status */
+  constructor(
+    message: string,
+    readonly http: number,
+  ) {
+    super(message);
+  }
+}
+
+/** The server's own words, and the fields that it did not like. */
+export function refusal(status: number, body: unknown): Refused {
+  const error = (body as { error?: Told } | null)?.error;
+  if (typeof error?.message !== 'string') return new Refused(`the server answered ${status}`, status);
+  const fields = Array.isArray(error.details?.fields) ? (error.details.fields as Partial<Issue>[]) : [];
+  const { message } = error;
+  // The message may name the first field by itself.
+  const issues = fields
+    .map(({ field, problem }) => `${String(field)}: ${String(problem)}`)
+    .filter((issue) => !message.includes(issue))
+    .map((issue) => `; ${issue}`)
+    .join('');
+  const text = `${message} (${String(error.code)}, request ${String(error.request_id)})${issues}`;
+  return new Refused(plain(text), status);
+}
+
+interface Told {
+  readonly code?: unknown;
+  readonly message?: unknown;
+  readonly request_id?: unknown;
+  readonly details?: { readonly fields?: unknown };
+}
+
+interface Issue {
+  readonly field: unknown;
+  readonly problem: unknown;
+}
+
+async function answer(url: string, request: RequestInit): Promise<{ status: number; text: string }> {
+  const response = await fetch(url, {
+    ...request,
+    // A redirect could lead the credential elsewhere.
+    redirect: 'manual',
+    signal: AbortSignal.timeout(TIMEOUT_MS),
+  });
+  return { status: response.status, text: await response.text() };
 }
 
 function parse(text: string): unknown {

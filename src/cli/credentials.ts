@@ -1,4 +1,5 @@
-import { chmodSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { randomUUID } from 'node:crypto';
+import { mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { Failure } from './failure.js';
@@ -23,12 +24,12 @@ export function credentialsFile(): string {
 export function loadCredentials(): Credentials {
   const url = variable('GATEHOUSE_URL');
   const token = variable('GATEHOUSE_TOKEN');
-  if (token !== undefined) return { url: serverUrl(url ?? DEFAULT_URL), token };
+  if (token !== undefined) return { url: serverUrl(url ?? DEFAULT_URL), token: credential(token, 'GATEHOUSE_TOKEN') };
   const stored = readStored();
   if (stored === null) throw new Failure('no credential: set GATEHOUSE_TOKEN, or run `gatehouse login`');
   // A stored token belongs to its server: another address does not get it.
   if (url !== undefined && serverUrl(url) !== stored.url) {
-    throw new Failure(`the stored credential is for ${stored.url}; set GATEHOUSE_TOKEN for ${url}`);
+    throw new Failure(`the stored credential is for ${stored.url}; set GATEHOUSE_TOKEN for ${serverUrl(url)}`);
   }
   return stored;
 }
@@ -38,11 +39,28 @@ function variable(name: string): string | undefined {
   return process.env[name] === '' ? undefined : process.env[name];
 }
 
+/**
+ * The text of a key or token, as it can stand in a header.
+ * @param from where it came from, for the message, which does not repeat it
+ * @throws Failure when it is anything but printable ASCII without spaces
+ */
+export function credential(text: string, from: string): string {
+  if (!/^[!-~]+$/.test(text)) throw new Failure(`${from} is no key or token: spaces or other characters are in it`);
+  return text;
+}
+
 export function storeCredentials(credentials: Credentials): string {
   const file = credentialsFile();
   mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
-  writeFileSync(file, `${JSON.stringify(credentials)}\n`, { mode: 0o600 });
-  chmodSync(file, 0o600);
+  // Never into a file that is there: it may be open to others, or be a link to somewhere else.
+  const made = `${file}.${randomUUID()}`;
+  try {
+    writeFileSync(made, `${JSON.stringify(credentials)}\n`, { mode: 0o600, flag: 'wx' });
+    renameSync(made, file);
+  } catch (error) {
+    rmSync(made, { force: true });
+    throw error;
+  }
   return file;
 }
 
@@ -54,7 +72,7 @@ export function removeCredentials(): void {
 export function serverUrl(text: string): string {
   const url = URL.parse(text);
   if (url === null || (url.protocol !== 'http:' && url.protocol !== 'https:')) {
-    throw new Failure(`not an http:// or https:// address: ${text}`);
+    throw new Failure('the address of the server is not an http:// or https:// one');
   }
   return url.origin;
 }
@@ -79,7 +97,9 @@ function readStored(): Credentials | null {
 function parse(text: string): Credentials | null {
   try {
     const { url, token } = JSON.parse(text) as Record<string, unknown>;
-    return typeof url === 'string' && typeof token === 'string' ? { url, token } : null;
+    return typeof url === 'string' && typeof token === 'string' && /^[!-~]+$/.test(token)
+      ? { url: serverUrl(url), token }
+      : null;
   } catch {
     return null;
   }

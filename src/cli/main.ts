@@ -1,5 +1,12 @@
-import { attach, kill, list, login, logout, run, version } from './commands.js';
-import { Failure, UsageError } from './failure.js';
+import { VERSION } from '../kernel/package.js';
+import { HelpWanted, none, parsed } from './arguments.js';
+import { complain, Failure, UsageError } from './failure.js';
+import { KEY } from './keys.js';
+import { login, logout } from './login.js';
+import type { Noun, Run } from './noun.js';
+import { POLICY } from './policy.js';
+import { attach, kill, list, run } from './sessions.js';
+import { TOKEN } from './tokens.js';
 
 const HELP = `Terminals that outlive their window.
 
@@ -11,50 +18,89 @@ Usage: gatehouse <command>
                             come back to a session, by id, end of id, or name
   list [--all] [--json]     live sessions; --all shows ended ones too
   kill <session>…           end sessions with all their processes
+
+  key create|list|rotate|revoke
+                            API keys for programs
+  token mint|inspect        short-lived tokens, made and read without a server
+  policy explain            who may do what, and why
+
   login [--url URL]         keep a credential in a file that only you can read
   logout                    remove it
   version                   print the version
+  help [command]            this, or more of key, token and policy
 
 While attached, Ctrl-] detaches; --detach-key '^X' changes that, --detach-key none turns it off.
 
-GATEHOUSE_TOKEN is the API key or token, GATEHOUSE_URL the server (http://127.0.0.1:8080).`;
+GATEHOUSE_TOKEN is the API key or token, GATEHOUSE_URL the server (http://127.0.0.1:8080).
+NODE_EXTRA_CA_CERTS names a file with the certificate of a private authority that vouches for an https:// server.`;
 
-function help(): number {
-  console.log(HELP);
+/** Exit status of a program whose reader went away, as a shell tells it: 128 + SIGPIPE. */
+const READER_GONE = 141;
+
+const NOUNS: Readonly<Record<string, Noun>> = { key: KEY, token: TOKEN, policy: POLICY };
+const COMMANDS: Readonly<Record<string, Run>> = { run, attach, list, kill, login, logout, version, help };
+const SYNONYMS: Readonly<Record<string, string>> = { '--help': 'help', '-h': 'help', '--version': 'version' };
+
+function version(args: string[]): number {
+  none(parsed(args, {}).positionals, 'version takes nothing');
+  console.log(VERSION);
   return 0;
 }
 
-const COMMANDS: Readonly<Record<string, (args: string[]) => number | Promise<number>>> = {
-  run,
-  attach,
-  list,
-  kill,
-  login,
-  logout,
-  version,
-  help,
-  '--help': help,
-  '-h': help,
-  '--version': version,
-};
-
-async function main([name, ...args]: string[]): Promise<number> {
-  if (name === undefined) {
-    console.error(HELP);
-    return 2;
-  }
-  const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
-  if (!command) throw new UsageError(`no command ${name}`);
-  if (args[0] === '--help' || args[0] === '-h') return help();
-  return command(args);
+function help([name]: string[]): number {
+  console.log(nounOf(name)?.help ?? HELP);
+  return 0;
 }
 
-try {
-  process.exitCode = await main(process.argv.slice(2));
-} catch (error) {
+const own = <T>(table: Readonly<Record<string, T>>, name: string | undefined): T | undefined =>
+  name !== undefined && Object.hasOwn(table, name) ? table[name] : undefined;
+const nounOf = (name: string | undefined): Noun | undefined => own(NOUNS, name);
+
+async function main([name, ...args]: string[]): Promise<number> {
+  if (name === undefined) return usage(HELP);
+  const noun = nounOf(name);
+  if (noun === undefined) return command(COMMANDS, own(SYNONYMS, name) ?? name)(args);
+  const [verb, ...rest] = args;
+  if (verb === undefined) return usage(noun.help);
+  if (verb === '--help' || verb === '-h' || verb === 'help') return help([name]);
+  return command(noun.verbs, verb, `${name} `)(rest);
+}
+
+/** @throws UsageError when there is none of that name */
+function command(table: Readonly<Record<string, Run>>, name: string, prefix = ''): Run {
+  const found = own(table, name);
+  if (!found) throw new UsageError(`no command ${prefix}${name}`);
+  return found;
+}
+
+function usage(text: string): number {
+  console.error(text);
+  return 2;
+}
+
+/** Does the command end with 1 for an answer, so that a failure takes another status? */
+const asksAndAnswers = ([noun, verb]: readonly string[]): boolean => noun === 'policy' && verb === 'explain';
+
+/** The exit status after something was thrown, which is told in a sentence. */
+function statusOf(error: unknown, name: string | undefined): number {
+  if (error instanceof HelpWanted) return help([name ?? '']);
   if (!(error instanceof Failure)) throw error;
-  process.stderr.write(`gatehouse: ${error.message}\n`);
-  process.exitCode = error.status;
+  const place = nounOf(name) === undefined ? 'help' : `${String(name)} --help`;
+  const hint = error instanceof UsageError ? `; see \`gatehouse ${place}\`` : '';
+  complain(`${error.message}${hint}`);
+  // What a question was answered with is told by the lesser statuses.
+  return asksAndAnswers(given) ? Math.max(error.status, 2) : error.status;
+}
+
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code === 'EPIPE') process.exit(READER_GONE);
+  throw error;
+});
+const given = process.argv.slice(2);
+try {
+  process.exitCode = await main(given);
+} catch (error) {
+  process.exitCode = statusOf(error, given[0]);
 }
 // Input that nobody reads any more must not keep the process.
 if ('unref' in process.stdin) process.stdin.unref();

@@ -1,9 +1,9 @@
 import { createInterface } from 'node:readline/promises';
 import { Writable } from 'node:stream';
+import { Failure } from './failure.js';
 
 /** Asks for a line. What is typed is not shown when `hidden`. */
 export async function ask(question: string, hidden = false): Promise<string> {
-  process.stderr.write(question);
   const silent = new Writable({
     write: (_chunk, _encoding, done) => {
       done();
@@ -15,9 +15,36 @@ export async function ask(question: string, hidden = false): Promise<string> {
     terminal: process.stdin.isTTY,
   });
   try {
-    return (await lines.question('')).trim();
+    const answer = lines.question('');
+    // The terminal has stopped showing what is typed by now: who answers at once must not see it either.
+    process.stderr.write(question);
+    return (await answer).trim();
   } finally {
     lines.close();
     if (hidden && process.stdin.isTTY) process.stderr.write('\n');
   }
+}
+
+/** Longest credential that is read, bytes; a token has 8 KiB at most. */
+const MAX_CREDENTIAL = 65_536;
+
+/**
+ * A credential from standard input: typed without being shown in a terminal, else all that is piped.
+ * @throws Failure when it is empty or too long
+ */
+export async function readCredential(question: string): Promise<string> {
+  const text = process.stdin.isTTY ? await ask(question, true) : await piped();
+  if (text === '') throw new Failure('nothing was given on standard input');
+  return text;
+}
+
+async function piped(): Promise<string> {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  for await (const chunk of process.stdin as AsyncIterable<Buffer>) {
+    bytes += chunk.length;
+    if (bytes > MAX_CREDENTIAL) throw new Failure('that is too long for a credential');
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks).toString('utf8').trim();
 }

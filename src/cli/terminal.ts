@@ -3,7 +3,7 @@ import { constants } from 'node:os';
 import { AttachmentClient, type AttachOptions, type End } from './attachment-client.js';
 import type { Credentials } from './credentials.js';
 import { Failure, plain } from './failure.js';
-import { type Keys, PipedInput, TypedKeys } from './keys.js';
+import { type Keys, PipedInput, TypedKeys } from './session-input.js';
 import { ScreenModes } from './screen-modes.js';
 
 export interface TerminalOptions extends Omit<AttachOptions, 'size'> {

@@ -1,23 +1,38 @@
-import { parseArgs, type ParseArgsConfig } from 'node:util';
-import { VERSION } from '../kernel/package.js';
-import { Api, type Session } from './api.js';
-import { credentialsFile, loadCredentials, removeCredentials, serverUrl, storeCredentials } from './credentials.js';
+import { Api } from './api.js';
+import { JSON_FLAG, none, only, parsed } from './arguments.js';
+import { loadCredentials } from './credentials.js';
 import { Failure, plain, UsageError } from './failure.js';
-import { ask } from './prompt.js';
-import { sessionTable } from './table.js';
+import { printJson } from './output.js';
+import { shorten } from './display-width.js';
+import { type Column, table } from './table.js';
 import { attachTerminal, parseDetachKey, terminalSize } from './terminal.js';
+import { span } from './times.js';
 
 const LIVE = new Set(['starting', 'running']);
 const DETACH_KEY = { 'detach-key': { type: 'string', default: '^]' } } as const;
+const MAX_COMMAND = 40;
 
-/** Parses a command's arguments. @throws UsageError for unknown flags */
-function parsed<T extends NonNullable<ParseArgsConfig['options']>>(args: string[], options: T) {
-  try {
-    return parseArgs({ args, options, allowPositionals: true, strict: true });
-  } catch (error) {
-    throw new UsageError(error instanceof Error ? (error.message.split('.')[0] ?? '') : 'unknown argument');
-  }
+/** A session as REST shows it. */
+interface Session {
+  readonly id: string;
+  readonly name: string;
+  readonly owner: string;
+  readonly state: string;
+  readonly command: readonly string[];
+  readonly cols: number;
+  readonly rows: number;
+  readonly created_at: string;
 }
+
+const COLUMNS: readonly Column<Session>[] = [
+  { heading: 'ID', of: ({ id }) => id },
+  { heading: 'NAME', of: ({ name }) => name, shrinks: true },
+  { heading: 'STATE', of: ({ state }) => state },
+  { heading: 'OWNER', of: ({ owner }) => owner, shrinks: true },
+  { heading: 'SIZE', of: ({ cols, rows }) => `${cols}x${rows}` },
+  { heading: 'AGE', of: ({ created_at: created }) => span(Date.now() - Date.parse(created)) },
+  { heading: 'COMMAND', of: ({ command }) => shorten(command.join(' '), MAX_COMMAND), shrinks: true },
+];
 
 /** `gatehouse run`: starts a session and attaches to it. */
 export async function run(args: string[]): Promise<number> {
@@ -30,12 +45,12 @@ export async function run(args: string[]): Promise<number> {
   });
   const api = new Api(loadCredentials());
   const detachKey = parseDetachKey(values['detach-key']);
-  const session = await api.start({
+  const session = (await api.call('POST', '/sessions', {
     ...(values.name === undefined ? {} : { name: values.name }),
     ...(values.cwd === undefined ? {} : { cwd: values.cwd }),
     command: [...positionals, ...args.slice(split).filter((arg, index) => index > 0 || arg !== '--')],
     ...terminalSize(),
-  });
+  })) as Session;
   if (values.detach) {
     console.log(plain(session.id));
     return 0;
@@ -67,18 +82,16 @@ export async function attach(args: string[]): Promise<number> {
     take: { type: 'boolean', default: false },
     ...DETACH_KEY,
   });
-  const [wanted, ...more] = positionals;
-  if (wanted === undefined || more.length > 0)
-    throw new UsageError('attach takes one session, by id, end of id, or name');
+  const wanted = only(positionals, 'attach takes one session, by id, end of id, or name');
   const api = new Api(loadCredentials());
   const detachKey = parseDetachKey(values['detach-key']);
-  const session = pick(await api.list(), wanted);
+  const session = pick(await listed(api), wanted);
   const { viewer, take } = values;
   return attachTerminal(api.credentials, { session: session.id, label: session.name, viewer, take, detachKey });
 }
 
 /** The one session meant: by id; else among the live ones by name, beginning or end of the id. */
-export function pick(sessions: readonly Session[], wanted: string): Session {
+function pick(sessions: readonly Session[], wanted: string): Session {
   const exact = sessions.find(({ id }) => id === wanted);
   if (exact) return exact;
   const live = sessions.filter(({ state }) => LIVE.has(state));
@@ -91,16 +104,12 @@ export function pick(sessions: readonly Session[], wanted: string): Session {
 
 /** `gatehouse list`. */
 export async function list(args: string[]): Promise<number> {
-  const { values, positionals } = parsed(args, {
-    json: { type: 'boolean', default: false },
-    all: { type: 'boolean', default: false },
-  });
-  if (positionals.length > 0) throw new UsageError('list takes no names');
-  const sessions = await new Api(loadCredentials()).list();
+  const { values, positionals } = parsed(args, { ...JSON_FLAG, all: { type: 'boolean', default: false } });
+  none(positionals, 'list takes no names');
+  const sessions = await listed(new Api(loadCredentials()));
   const shown = values.all ? sessions : sessions.filter(({ state }) => LIVE.has(state));
-  if (values.json) console.log(JSON.stringify({ items: shown }, null, 2));
-  else
-    console.log(shown.length === 0 ? 'no sessions; start one with `gatehouse run`' : sessionTable(shown, Date.now()));
+  if (values.json) printJson({ items: shown });
+  else console.log(shown.length === 0 ? 'no sessions; start one with `gatehouse run`' : table(COLUMNS, shown));
   return 0;
 }
 
@@ -109,36 +118,16 @@ export async function kill(args: string[]): Promise<number> {
   const { positionals } = parsed(args, {});
   if (positionals.length === 0) throw new UsageError('kill takes sessions');
   const api = new Api(loadCredentials());
-  const sessions = await api.list();
+  const sessions = await listed(api);
   for (const wanted of positionals) {
     const { id, name } = pick(sessions, wanted);
-    await api.kill(id);
+    await api.call('DELETE', `/sessions/${encodeURIComponent(id)}`);
     console.log(`killed ${id} (${plain(name)})`);
   }
   return 0;
 }
 
-/** `gatehouse login`: keeps a credential in a file that only its user can read. */
-export async function login(args: string[]): Promise<number> {
-  const { values } = parsed(args, { url: { type: 'string' } });
-  const url = serverUrl(values.url ?? ((await ask('Server [http://127.0.0.1:8080]: ')) || 'http://127.0.0.1:8080'));
-  const token = await ask('API key or token (not shown): ', true);
-  if (token === '') throw new Failure('no key was given');
-  await new Api({ url, token }).check();
-  console.log(`logged in to ${url}; the credential is in ${storeCredentials({ url, token })}`);
-  return 0;
-}
-
-/** `gatehouse logout`. */
-export function logout(args: string[]): number {
-  parsed(args, {});
-  removeCredentials();
-  console.log(`removed ${credentialsFile()}`);
-  return 0;
-}
-
-/** `gatehouse version`. */
-export function version(): number {
-  console.log(VERSION);
-  return 0;
+/** All sessions the caller may see, newest first. */
+async function listed(api: Api): Promise<Session[]> {
+  return (await api.list('/sessions')) as Session[];
 }
