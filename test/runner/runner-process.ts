@@ -3,7 +3,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { credentials, type Metadata, type ServiceError } from '@grpc/grpc-js';
 import type { InfoResponse__Output } from '../../src/generated/gatehouse/runner/v1/InfoResponse.js';
@@ -46,7 +46,8 @@ export class RunnerProcess {
   /** Starts a runner without waiting for it. */
   static spawn(directory: string, flags: readonly string[] = [], env: NodeJS.ProcessEnv = process.env): RunnerProcess {
     if (!existsSync(MAIN)) throw new Error('dist is missing: run `npm run build` first');
-    const rest = { ...env };
+    // A home without anybody's start-up files: what a login shell reads there is none of the test's.
+    const rest: NodeJS.ProcessEnv = { ...env, HOME: dirname(directory) };
     delete rest['NODE_OPTIONS']; // Jest's, not the runner's
     // With a descriptor that it did not ask for, as a careless parent leaves one: no session may see that.
     const careless = ['-c', 'exec 60</dev/null; exec "$@"', 'bash'];

@@ -92,7 +92,8 @@ export class TestGateway {
       cwd: this.dataDir.slice(0, this.dataDir.lastIndexOf('/')),
       env: {
         PATH: process.env['PATH'],
-        HOME: process.env['HOME'],
+        // Without anybody's start-up files, which a login shell would read.
+        HOME: this.dataDir.slice(0, this.dataDir.lastIndexOf('/')),
         NODE_ENV: 'test',
         DATA_DIR: this.dataDir,
         HTTP_PORT: String(this.httpPort),
