@@ -13,7 +13,9 @@ export const MAX_FRAME_HEADER_BYTES = 10;
 /** Room to leave in front of a payload for {@link writeDataHeader}. */
 export const DATA_HEADROOM = MAX_FRAME_HEADER_BYTES + DATA_HEADER_BYTES;
 
-export const FrameType = { output: 1, input: 2 } as const;
+export const FrameType = { output: 1, input: 2, snapshot: 3 } as const;
+/** Flag of a snapshot's last frame. */
+export const LAST_FRAGMENT = 1;
 
 const FIN_TEXT = 0x81;
 const FIN_BINARY = 0x82;
@@ -105,6 +107,16 @@ export interface Frame {
 
 /** Bytes of terminal output in a data frame. */
 export const outputLength = (frame: Frame): number => frame.length - frame.headerBytes - DATA_HEADER_BYTES;
+
+/** The type of a data frame; its header may be split over the chunks it arrived in. */
+export function dataTypeOf({ parts, headerBytes }: Frame): number {
+  let at = headerBytes;
+  for (const part of parts) {
+    if (at < part.length) return part[at] ?? 0;
+    at -= part.length;
+  }
+  return 0;
+}
 
 /** The payload of a frame as one buffer; copies only when the frame arrived in several chunks. */
 export function payloadOf(frame: Frame): Buffer {

@@ -21,8 +21,12 @@ export interface LinkAttach {
   readonly session: string;
   /** Stamped into every data frame, so that it is ready for the client's socket. */
   readonly channel: number;
-  /** First byte wanted; everything retained when absent. */
+  /** First byte wanted; absent: the screen as it is, then what follows. */
   readonly from?: number | undefined;
+  /** The output itself, from the oldest byte that is retained: never a screen. */
+  readonly raw?: boolean;
+  /** Who the client is, told to the others. */
+  readonly user: string;
   /** Absent: controller if free and `may_control`, else viewer. */
   readonly mode?: AttachMode | undefined;
   /** Whether the gateway permits this client to be controller. */
@@ -46,9 +50,13 @@ export interface LinkAttached {
   readonly type: 'attached';
   readonly session: string;
   readonly epoch: string;
+  /** Names it within the session. */
+  readonly attachment: number;
   readonly mode: AttachMode;
-  /** Offset of the first byte that follows. */
+  /** Offset of the first byte of output that follows. */
   readonly from: number;
+  /** A screen for a terminal of `cols` and `rows` comes first. */
+  readonly snapshot: boolean;
   readonly dropped_before: number;
   readonly cols: number;
   readonly rows: number;
@@ -62,6 +70,30 @@ export interface ProcessExited {
   readonly reason: string;
 }
 
+/** One client of a session. */
+export interface Participant {
+  readonly attachment: number;
+  readonly user_id: string;
+  readonly mode: AttachMode;
+  /** Of its own terminal, null when it did not say. */
+  readonly cols: number | null;
+  readonly rows: number | null;
+}
+
+/** Who is attached, after it changed. Some of them when they are very many. */
+export interface Participants {
+  readonly type: 'participants';
+  readonly participants: readonly Participant[];
+  readonly total: number;
+}
+
+/** The program waits for the controller, or goes on; told when it has taken a while. */
+export interface LinkFlowControl {
+  readonly type: 'flow_control';
+  readonly action: 'pause' | 'resume';
+  readonly reason: string;
+}
+
 /** One frame was refused; the attachment goes on. */
 export interface LinkError {
   readonly type: 'error';
@@ -71,7 +103,7 @@ export interface LinkError {
   readonly input_next?: number;
 }
 
-/** Runner to gateway. Output travels as data frames of type `output`. */
+/** Runner to gateway. Output travels as data frames of type `output`, a screen as some of type `snapshot`. */
 export type LinkResponse =
   | LinkAttached
   | { readonly type: 'refused'; readonly code: ErrorCode; readonly message: string }
@@ -81,5 +113,7 @@ export type LinkResponse =
   /** Follows `attached` while the program runs. */
   | { readonly type: 'process_started'; readonly pid: number }
   | { readonly type: 'mode_changed'; readonly mode: AttachMode; readonly reason: string }
+  | Participants
+  | LinkFlowControl
   | { readonly type: 'detached'; readonly code: ErrorCode; readonly offset: number }
   | ProcessExited;

@@ -1,4 +1,13 @@
-import { type Frame, outputLength, payloadOf, readDataHeader, DATA_HEADER_BYTES } from '../kernel/frame.js';
+import {
+  DATA_HEADER_BYTES,
+  dataTypeOf,
+  type Frame,
+  FrameType,
+  LAST_FRAGMENT,
+  outputLength,
+  payloadOf,
+  readDataHeader,
+} from '../kernel/frame.js';
 import { DomainError } from '../kernel/errors.js';
 import type { LinkListener } from '../runner-link/byte-link.js';
 import type { WsConnection } from '../transport/ws-connection.js';
@@ -23,15 +32,25 @@ export function deliverTo(
   const tell = (piece: ReturnType<Utf8Splitter['push']>): void => {
     if (piece !== null) connection.sendOutput({ type: 'output', channel, ...piece });
   };
+  const screen: Buffer[] = [];
+  const tellScreen = (frame: Frame): void => {
+    const { offset, flags, data } = outputOf(frame);
+    screen.push(data);
+    if ((flags & LAST_FRAGMENT) === 0) return;
+    const joined = Buffer.concat(screen.splice(0)).toString('utf8');
+    connection.sendOutput({ type: 'snapshot', channel, offset, next: offset, data: joined });
+  };
   let sent = attachment.attached.from;
   // What is held back of a split character has to come again.
   const told = (): number => text?.next ?? sent;
   let end: readonly [number, string] | null = null;
   const listener: LinkListener = {
     onData: (frame) => {
-      sent += outputLength(frame);
+      const isOutput = dataTypeOf(frame) === FrameType.output;
+      if (isOutput) sent += outputLength(frame);
       if (text === null) connection.sendFrame(frame.parts);
-      else tell(text.push(outputOf(frame).data));
+      else if (isOutput) tell(text.push(outputOf(frame).data));
+      else tellScreen(frame);
       if (connection.wire.writableLength > MAX_BUFFERED) {
         attachment.holdUntil((resume) => connection.wire.once('drain', resume));
       }
@@ -64,8 +83,9 @@ export function deliverTo(
   attachment.start(listener);
 }
 
-/** An output frame's offset and terminal bytes. Copies a frame that came in several parts. */
-export function outputOf(frame: Frame): { offset: number; data: Buffer } {
+/** The offset, flags and terminal bytes of a frame of output or of a snapshot. Copies one that came in several parts. */
+export function outputOf(frame: Frame): { offset: number; flags: number; data: Buffer } {
   const payload = payloadOf(frame);
-  return { offset: readDataHeader(payload).offset, data: payload.subarray(DATA_HEADER_BYTES) };
+  const { offset, flags } = readDataHeader(payload);
+  return { offset, flags, data: payload.subarray(DATA_HEADER_BYTES) };
 }

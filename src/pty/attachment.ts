@@ -3,7 +3,7 @@ import type { Verdict } from '../authorization/decide.js';
 import type { Permission } from '../authorization/permissions.js';
 import type { Resource } from '../authorization/policy.js';
 import { DomainError } from '../kernel/errors.js';
-import { outputLength } from '../kernel/frame.js';
+import { dataTypeOf, FrameType, outputLength } from '../kernel/frame.js';
 import type { AttachMode, LinkAttached } from '../kernel/link.js';
 import type { CallerContext } from '../kernel/request-context.js';
 import type { ByteLink, LinkListener } from '../runner-link/byte-link.js';
@@ -63,7 +63,7 @@ export class Attachment {
   start(listener: LinkListener): void {
     this.link.listen({
       onData: (frame) => {
-        this.#bytesOut += outputLength(frame);
+        if (dataTypeOf(frame) === FrameType.output) this.#bytesOut += outputLength(frame);
         listener.onData(frame);
       },
       onControl: (message) => {

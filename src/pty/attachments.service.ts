@@ -41,6 +41,7 @@ export class AttachmentsService {
       type: 'attach',
       channel,
       may_control: mayControl,
+      user: context.principal.subject,
       ...command,
     });
     const named = `session:${command.session}`;

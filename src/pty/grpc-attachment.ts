@@ -9,6 +9,7 @@ import type { Authenticator } from '../kernel/authenticator.js';
 import { logFields } from '../kernel/current-context.js';
 import { callAt } from '../kernel/deadline.js';
 import { DomainError } from '../kernel/errors.js';
+import { dataTypeOf, FrameType, LAST_FRAGMENT } from '../kernel/frame.js';
 import type { CallerContext } from '../kernel/request-context.js';
 import type { LinkListener } from '../runner-link/byte-link.js';
 import { toDomainError } from '../transport/error-mapping.js';
@@ -21,7 +22,8 @@ import type { PtyService } from './pty.service.js';
 import { outputOf } from './attachment-output.js';
 import { attachSchema, frameSchemas } from './pty.schema.js';
 import { authenticateOpen } from './renewal.js';
-import { attachedToProto, modeToProto, plainEnum, timestamp } from './session-proto.js';
+import { attachedToProto, controlToProto } from './attachment-proto.js';
+import { plainEnum, timestamp } from './session-proto.js';
 
 export type AttachCall = ServerDuplexStream<AttachRequest__Output, AttachResponse>;
 
@@ -208,7 +210,7 @@ export class GrpcAttachment implements LiveStream {
       return;
     }
     this.#attachment = attachment;
-    this.#send({ attached: attachedToProto(attachment.attached) });
+    this.#send(attachedToProto(attachment.attached));
     attachment.start(this.#listener());
   }
 
@@ -217,35 +219,22 @@ export class GrpcAttachment implements LiveStream {
     let last: DomainError | null = new DomainError('RUNNER_UNAVAILABLE', 'The runner cannot be reached.');
     return {
       onData: (frame) => {
-        this.#send({ output: outputOf(frame) });
+        const { offset, flags, data } = outputOf(frame);
+        if (dataTypeOf(frame) === FrameType.output) this.#send({ output: { offset, data } });
+        else this.#send({ snapshot: { offset, data, last: (flags & LAST_FRAGMENT) !== 0 } });
       },
       onControl: (message) => {
-        if (message.type === 'process_exited') {
-          last = null;
-          const { exit_code, signal, reason } = message;
-          this.#send({
-            process_exited: {
-              reason,
-              ...(exit_code === null ? {} : { exit_code }),
-              ...(signal === null ? {} : { signal }),
-            },
-          });
-        } else if (message.type === 'detached') {
-          telling = true;
-          const end = new DomainError(message.code, 'The attachment was ended; resume at the offset given.');
-          // Not before the frame is on its way: grpc-js drops what still waits when a call ends with an error.
-          this.#send({ detached: { code: message.code, offset: message.offset } }, () => {
-            this.#fail(end);
-          });
-        } else if (message.type === 'mode_changed') {
-          this.#send({ mode_changed: { mode: modeToProto(message.mode), reason: message.reason } });
-        } else if (message.type === 'process_started') {
-          this.#send({ process_started: { pid: message.pid } });
-        } else if (message.type === 'input_ack') this.#send({ input_ack: { input_next: message.input_next } });
-        else {
-          const { code, message: text, input_next } = message;
-          this.#send({ error: { code, message: text, ...(input_next === undefined ? {} : { input_next }) } });
+        if (message.type === 'process_exited') last = null;
+        if (message.type !== 'detached') {
+          this.#send(controlToProto(message));
+          return;
         }
+        telling = true;
+        const end = new DomainError(message.code, 'The attachment was ended; resume at the offset given.');
+        // Not before the frame is on its way: grpc-js drops what still waits when a call ends with an error.
+        this.#send(controlToProto(message), () => {
+          this.#fail(end);
+        });
       },
       onClose: () => {
         if (telling) return;

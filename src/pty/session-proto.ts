@@ -1,7 +1,6 @@
 import type { Session } from '../generated/gatehouse/pty/v1/Session.js';
 import type { SessionState as ProtoState } from '../generated/gatehouse/pty/v1/SessionState.js';
 import type { Timestamp } from '../generated/google/protobuf/Timestamp.js';
-import type { AttachMode, LinkAttached } from '../kernel/link.js';
 import type { SessionState } from './session.entity.js';
 import type { SessionView } from './session-view.js';
 
@@ -13,34 +12,6 @@ const STATES = {
   killed: 'SESSION_STATE_KILLED',
   lost: 'SESSION_STATE_LOST',
 } as const satisfies Record<SessionState, ProtoState>;
-
-const MODES = { controller: 'ATTACH_MODE_CONTROLLER', viewer: 'ATTACH_MODE_VIEWER' } as const satisfies Record<
-  AttachMode,
-  string
->;
-
-export const modeToProto = (mode: AttachMode) => MODES[mode];
-
-/** The answer to `attach`, without the link's own envelope. */
-export const attachedToProto = ({
-  session,
-  epoch,
-  mode,
-  from,
-  dropped_before,
-  cols,
-  rows,
-  input_next,
-}: LinkAttached) => ({
-  session,
-  epoch,
-  mode: modeToProto(mode),
-  from,
-  dropped_before,
-  cols,
-  rows,
-  input_next,
-});
 
 type EnumPrefix = 'SESSION_STATE_' | 'ATTACH_MODE_' | 'GRANTEE_KIND_' | 'SHARE_LEVEL_';
 

@@ -4,9 +4,11 @@ import {
   DATA_HEADER_BYTES,
   DATA_HEADROOM,
   encodeControlFrame,
+  encodeDataFrame,
   finishDataFrame,
   type Frame,
   FrameType,
+  LAST_FRAGMENT,
   payloadOf,
   readDataHeader,
 } from '../kernel/frame.js';
@@ -63,12 +65,21 @@ export interface AttachmentOptions {
   /** Who counts its input, so that what is sent again is typed once; undefined: nobody does. */
   readonly writer: string | undefined;
   readonly from: number;
+  /** Names it within the session, to its clients. */
+  readonly number: number;
+  /** Whose it is, as the gateway says; means nothing here. */
+  readonly user: string;
+  /** The size of the client's own terminal, where it said one. */
+  readonly cols: number | null;
+  readonly rows: number | null;
 }
 
 /** One client of a session: its own place in the output, on a connection of its own. */
 export class Attachment {
   mode: AttachMode = 'viewer';
   mayControl: boolean;
+  cols: number | null;
+  rows: number | null;
   /** Offset of the next byte to send. */
   #cursor: number;
   #acked: number | undefined;
@@ -86,6 +97,8 @@ export class Attachment {
   ) {
     this.#cursor = options.from;
     this.mayControl = options.mayControl;
+    this.cols = options.cols;
+    this.rows = options.rows;
     socket.on('close', () => {
       this.#leave();
     });
@@ -103,6 +116,23 @@ export class Attachment {
   /** Sends a control message. */
   send(message: LinkResponse): void {
     if (!this.#closed) this.socket.write(encodeControlFrame(message));
+  }
+
+  /** Sends the screen for which its output begins at its cursor, before any of it. */
+  sendSnapshot(screen: Uint8Array): void {
+    for (let at = 0; at < screen.length; at += FRAME_BYTES) {
+      const part = screen.subarray(at, at + FRAME_BYTES);
+      const flags = at + part.length === screen.length ? LAST_FRAGMENT : 0;
+      const header = { type: FrameType.snapshot, flags, channel: this.options.channel, offset: this.#cursor };
+      this.socket.write(encodeDataFrame(header, part), this.#onWritten);
+    }
+    this.#blocked = this.socket.writableLength > 0;
+  }
+
+  /** The client's own terminal has another size. */
+  resized(cols: number, rows: number): void {
+    this.cols = cols;
+    this.rows = rows;
   }
 
   /** Handles one frame from the gateway. Throws RangeError when it is malformed. */

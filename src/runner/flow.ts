@@ -20,10 +20,14 @@ export class FlowControl {
   #held = false;
   #hold: NodeJS.Timeout | undefined;
 
-  /** @param ringBytes size of the ring: the controller must never fall out of it */
+  /**
+   * @param ringBytes size of the ring: the controller must never fall out of it
+   * @param onLagging told when the program begins and ceases to wait for the controller
+   */
   constructor(
     private readonly source: FlowSource,
     ringBytes: number,
+    private readonly onLagging: (lagging: boolean) => void,
   ) {
     this.#reserve = Math.min(RESERVE_BYTES, ringBytes / 4);
     this.#pauseAt = Math.min(PAUSE_BYTES, ringBytes / 4);
@@ -55,7 +59,11 @@ export class FlowControl {
    * @param free bytes until the ring rolls
    */
   update(lag: number, free: number): void {
-    this.#lagging = lag > (this.#lagging ? this.#resumeAt : this.#pauseAt);
+    const lagging = lag > (this.#lagging ? this.#resumeAt : this.#pauseAt);
+    if (lagging !== this.#lagging) {
+      this.#lagging = lagging;
+      this.onLagging(lagging);
+    }
     const pause = this.#lagging || (this.#held && free < this.#reserve);
     if (pause === this.#paused) return;
     this.#paused = pause;

@@ -1,7 +1,8 @@
 /** Parses what the gateway sends on the byte link. It is trusted, and its messages are checked all the same. */
 import type { LinkAttach, LinkRequest } from '../kernel/link.js';
 
-const MAX_TEXT = 128;
+/** A subject is the longest. */
+const MAX_TEXT = 256;
 
 type Fields = Record<string, unknown>;
 
@@ -54,6 +55,8 @@ function parseAttach(fields: Fields): LinkAttach {
     rows: optional(fields, 'rows', integer),
     epoch: optional(fields, 'epoch', text),
     writer_id: optional(fields, 'writer_id', text),
+    raw: optional(fields, 'raw', flag) ?? false,
+    user: text(fields, 'user'),
   };
 }
 

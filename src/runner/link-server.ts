@@ -2,7 +2,7 @@ import { createServer, type Server, type Socket } from 'node:net';
 import type { Logger } from 'pino';
 import { DomainError } from '../kernel/errors.js';
 import { encodeControlFrame, type Frame, FrameReader, payloadOf } from '../kernel/frame.js';
-import { type LinkResponse, MAX_LINK_FRAME } from '../kernel/link.js';
+import { type LinkAttach, type LinkResponse, MAX_LINK_FRAME } from '../kernel/link.js';
 import { type Attachment, endSocket } from './attachment.js';
 import { parseLinkRequest } from './link-messages.js';
 import type { Registry } from './registry.js';
@@ -23,6 +23,7 @@ class LinkConnection {
   readonly #reader = new FrameReader(MAX_LINK_FRAME);
   readonly #firstMessage: NodeJS.Timeout;
   #attachment: Attachment | undefined;
+  #attaching = false;
   #refused = false;
 
   constructor(
@@ -53,19 +54,19 @@ class LinkConnection {
   readonly #onFrame = (frame: Frame): void => {
     if (this.#refused || this.socket.destroyed) return;
     if (this.#attachment) this.#attachment.receive(frame);
-    else this.#attach(frame);
+    else if (this.#attaching) throw new RangeError('a frame before the answer to attach');
+    else void this.#attach(attachRequest(frame));
   };
 
-  #attach(frame: Frame): void {
+  async #attach(request: LinkAttach): Promise<void> {
+    this.#attaching = true;
     clearTimeout(this.#firstMessage);
-    if (frame.kind !== 'control') throw new RangeError('data before attach');
-    const request = parseLinkRequest(payloadOf(frame));
-    if (request.type !== 'attach') throw new RangeError('first message is not attach');
     try {
-      this.#attachment = this.registry.get(request.session).attach(request, this.socket);
+      this.#attachment = await this.registry.get(request.session).attachments.attach(request, this.socket);
     } catch (error) {
-      if (!(error instanceof DomainError)) throw error;
-      this.#refuse({ type: 'refused', code: error.code, message: error.message });
+      const { code, message } = error instanceof DomainError ? error : new DomainError('INTERNAL_ERROR', 'It failed.');
+      if (code === 'INTERNAL_ERROR') this.log.error({ err: error }, 'attach failed');
+      this.#refuse({ type: 'refused', code, message });
     }
   }
 
@@ -74,4 +75,11 @@ class LinkConnection {
     this.socket.write(encodeControlFrame(answer));
     endSocket(this.socket);
   }
+}
+
+function attachRequest(frame: Frame): LinkAttach {
+  if (frame.kind !== 'control') throw new RangeError('data before attach');
+  const request = parseLinkRequest(payloadOf(frame));
+  if (request.type !== 'attach') throw new RangeError('first message is not attach');
+  return request;
 }

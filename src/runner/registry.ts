@@ -3,7 +3,9 @@ import { DomainError } from '../kernel/errors.js';
 import { isId } from '../kernel/ids.js';
 import { checkStartable, resolveCommand, resolveDirectory } from './command.js';
 import { sessionEnvironment } from './environment.js';
-import { checkSize, Session } from './session.js';
+import { Screens } from './screen/screens.js';
+import { Session } from './session.js';
+import { checkSize } from './size.js';
 
 /** Retained output of ended sessions, all together, and their number; the ones that ended first go first. */
 export const RETAINED = { bytes: 512 * 1024 * 1024, sessions: 1000 } as const;
@@ -54,6 +56,7 @@ export class Registry {
   /** Sessions some of whose processes are not gone yet. */
   readonly #unsettled = new Set<Promise<void>>();
   readonly #clock: Pick<Clock, 'now'>;
+  readonly #screens = new Screens();
   readonly #sweeper: NodeJS.Timeout;
   #closing = false;
 
@@ -79,6 +82,7 @@ export class Registry {
     if (this.#running.size >= maxSessions) throw new DomainError('SESSION_LIMIT', 'The runner has no room left.');
     const session = startSession({
       ...{ id: asked.id, cols: asked.cols, rows: asked.rows, command, cwd, env, epoch, ringBytes, onSurvivors },
+      screens: this.#screens,
       now: () => this.#clock.now(),
       onEnd: this.#onEnd,
       onResize: this.#tell,
@@ -127,7 +131,7 @@ export class Registry {
       if (fits && (session.endedAt ?? 0) > oldest) return;
       this.#ended.delete(id);
       bytes -= session.ring.allocated;
-      session.dispose();
+      session.attachments.dispose();
     }
   }
 

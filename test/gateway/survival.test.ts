@@ -19,7 +19,7 @@ describe('survival', () => {
     // 20 MB whose hash the program itself could print: numbered lines, so that a lost or doubled one shows.
     const script = 'i=0; while [ $i -lt 20 ]; do seq 1 150000; i=$((i+1)); sleep 0.05; done';
     const id = await startSession(gateway, alice, { command: ['/bin/sh', '-c', script] });
-    const before = await WsClient.open(gateway, `/ws/pty?id=${id}`, { credential: alice, binary: true });
+    const before = await WsClient.open(gateway, `/ws/pty?id=${id}&from=0`, { credential: alice, binary: true });
     await until('some output', () => before.bytes().length > 2_000_000);
     await gateway.end('SIGKILL');
     await before.closes();

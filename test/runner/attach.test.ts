@@ -222,7 +222,7 @@ describe('attaching', () => {
     ] as const;
     for (const [rest, code] of cases) {
       const link = await runner.link();
-      link.send({ type: 'attach', session: id, channel: 0, may_control: true, ...rest });
+      link.send({ type: 'attach', session: id, channel: 0, user: 'ada', may_control: true, ...rest });
       expect(await link.message('refused')).toMatchObject({ code });
       await link.end();
     }
@@ -234,7 +234,7 @@ describe('attaching', () => {
     const links = await Promise.all(Array.from({ length: MAX_ATTACHMENTS }, () => runner.link()));
     await Promise.all(links.map((link) => link.attach(id)));
     const tooMany = await runner.link();
-    tooMany.send({ type: 'attach', session: id, channel: 0, may_control: true });
+    tooMany.send({ type: 'attach', session: id, channel: 0, user: 'ada', may_control: true });
     expect(await tooMany.message('refused')).toMatchObject({ code: 'ATTACHMENT_LIMIT' });
     links[0]?.type('all see it');
     await Promise.all(links.map((link) => link.shows('all see it')));
@@ -272,7 +272,7 @@ describe('attaching', () => {
     }
     const link = await runner.link();
     await link.attach(id);
-    link.send({ type: 'attach', session: id, channel: 0, may_control: true }); // twice is one too many
+    link.send({ type: 'attach', session: id, channel: 0, user: 'ada', may_control: true }); // twice is one too many
     await link.end();
     expect(await runner.session(id)).toMatchObject({ state: 'running' });
     await runner.kill(id);

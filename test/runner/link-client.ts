@@ -7,6 +7,7 @@ import {
   encodeDataFrame,
   FrameReader,
   FrameType,
+  LAST_FRAGMENT,
   payloadOf,
   readDataHeader,
 } from '../../src/kernel/frame.js';
@@ -28,6 +29,9 @@ export class LinkClient {
   onHeader: (header: DataHeader) => void = () => undefined;
   readonly #hash = createHash('sha256');
   #kept: Buffer[] = [];
+  readonly #screen: Buffer[] = [];
+  /** The last piece of a snapshot was heard. */
+  screenEnded = false;
   #inputNext = 0;
   error: Error | undefined;
 
@@ -61,6 +65,11 @@ export class LinkClient {
     return Buffer.concat(this.#kept);
   }
 
+  /** The snapshot that came before the output. */
+  get screen(): Buffer {
+    return Buffer.concat(this.#screen);
+  }
+
   get sha256(): string {
     return this.#hash.copy().digest('hex');
   }
@@ -71,7 +80,7 @@ export class LinkClient {
 
   /** Attaches and waits for the answer. */
   async attach(session: string, rest: Partial<LinkAttach> = {}): Promise<Of<'attached'>> {
-    this.send({ type: 'attach', session, channel: 0, may_control: true, ...rest });
+    this.send({ type: 'attach', session, channel: 0, may_control: true, user: 'ada', ...rest });
     const answer = await this.message('attached');
     this.#inputNext = answer.input_next;
     return answer;
@@ -123,6 +132,11 @@ export class LinkClient {
   #onData(payload: Buffer): void {
     const header = readDataHeader(payload);
     this.onHeader(header);
+    if (header.type === FrameType.snapshot && header.offset === this.next && this.bytes === 0) {
+      this.#screen.push(Buffer.from(payload.subarray(16)));
+      this.screenEnded = (header.flags & LAST_FRAGMENT) !== 0;
+      return;
+    }
     if (header.type !== FrameType.output || header.offset !== this.next) {
       throw new Error(`output at ${String(header.offset)}, expected at ${String(this.next)}`);
     }

@@ -21,7 +21,7 @@ describe('output', () => {
       const { id } = await runner.startSession(program);
       const link = await runner.link();
       link.keep = false;
-      expect(await link.attach(id)).toMatchObject({ from: 0, mode: 'controller' });
+      expect(await link.attach(id, { from: 0 })).toMatchObject({ from: 0, mode: 'controller' });
       await link.end();
       expect({ round, bytes: link.bytes, sha256: link.sha256 }).toEqual({ round, bytes: 5_050_505, sha256: expected });
       expect(link.messages.at(-1)).toMatchObject({ type: 'process_exited', exit_code: 0, signal: null });

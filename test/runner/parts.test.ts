@@ -103,16 +103,18 @@ describe('the environment of a session', () => {
 });
 
 describe('flow control', () => {
-  function flow(): { calls: string[]; control: FlowControl } {
+  function flow(): { calls: string[]; told: boolean[]; control: FlowControl } {
     const calls: string[] = [];
+    const told: boolean[] = [];
     const source = { pause: () => calls.push('pause'), resume: () => calls.push('resume') };
-    return { calls, control: new FlowControl(source, 4 * 1024 * 1024) };
+    return { calls, told, control: new FlowControl(source, 4 * 1024 * 1024, (lagging) => told.push(lagging)) };
   }
 
-  it('pauses over 1 MiB behind and goes on under 256 KiB', () => {
-    const { calls, control } = flow();
+  it('pauses over 1 MiB behind and goes on under 256 KiB, and says so', () => {
+    const { calls, told, control } = flow();
     for (const kib of [1024, 1025, 1500, 257, 256, 1024]) control.update(kib * 1024, 0);
     expect(calls).toEqual(['pause', 'resume']);
+    expect(told).toEqual([true, false]);
   });
 
   it('does not roll a full ring away under a client that is just coming', () => {
@@ -172,13 +174,13 @@ describe('messages on the link', () => {
   const parse = (message: unknown): unknown => parseLinkRequest(Buffer.from(JSON.stringify(message)));
 
   it('are read as they are meant', () => {
-    const attach = { type: 'attach', session: 's', channel: 3, may_control: true, from: 7, writer_id: 'w' };
+    const attach = { type: 'attach', session: 's', channel: 3, user: 'u', may_control: true, from: 7, raw: true };
     expect(parse(attach)).toMatchObject(attach);
     expect(parse({ type: 'ack', offset: 3 })).toEqual({ type: 'ack', offset: 3 });
   });
 
   it('are dropped when they are malformed', () => {
-    const attach = { type: 'attach', session: 's', channel: 3, may_control: true };
+    const attach = { type: 'attach', session: 's', channel: 3, user: 'u', may_control: true };
     const wrong = [
       null,
       1,
@@ -196,6 +198,8 @@ describe('messages on the link', () => {
       { from: 1.5 },
       { session: '' },
       { epoch: 1 },
+      { user: '' },
+      { raw: 'yes' },
     ];
     for (const message of [...wrong, ...wrongAttach.map((part) => ({ ...attach, ...part }))]) {
       expect(() => parse(message)).toThrow(RangeError);

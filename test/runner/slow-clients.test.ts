@@ -136,7 +136,7 @@ describe('a flood', () => {
     const { id } = await runner.startSession(['sh', '-c', 'seq 1 1200000; sleep 30']); // 8 MB and more
     await setTimeout(500);
     const link = await runner.link();
-    expect(await link.attach(id)).toMatchObject({ from: 0 });
+    expect(await link.attach(id, { from: 0 })).toMatchObject({ from: 0 });
     await link.shows('\r\n1200000\r\n');
     await runner.kill(id);
   });

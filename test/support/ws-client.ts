@@ -1,5 +1,5 @@
 import { WebSocket } from 'ws';
-import { DATA_HEADER_BYTES, readDataHeader, writeDataHeader } from '../../src/kernel/frame.js';
+import { DATA_HEADER_BYTES, FrameType, readDataHeader, writeDataHeader } from '../../src/kernel/frame.js';
 import { type TestGateway, until } from './gateway.js';
 
 export type Message = Record<string, unknown> & { type: string };
@@ -16,6 +16,8 @@ export class WsClient {
   readonly output = new Map<number, Buffer[]>();
   /** Offset of the first byte heard, by channel. */
   readonly firstOffset = new Map<number, number>();
+  /** The pieces of snapshots heard. */
+  readonly screens: Buffer[] = [];
   /** False for a client that only takes what comes. */
   keep = true;
   /** Bytes of output heard, kept or not. */
@@ -66,7 +68,7 @@ export class WsClient {
   type(text: string, offset: number, channel = 0): void {
     const bytes = Buffer.from(text);
     const frame = Buffer.alloc(DATA_HEADER_BYTES + bytes.length);
-    writeDataHeader(frame, 0, { type: 2, flags: 0, channel, offset });
+    writeDataHeader(frame, 0, { type: FrameType.input, flags: 0, channel, offset });
     bytes.copy(frame, DATA_HEADER_BYTES);
     this.socket.send(frame);
   }
@@ -103,8 +105,10 @@ export class WsClient {
 
   #receive(data: Buffer, isBinary: boolean): void {
     if (isBinary) {
-      const { channel, offset } = readDataHeader(data);
-      this.#keep(channel, offset, data.subarray(DATA_HEADER_BYTES));
+      const { type, channel, offset } = readDataHeader(data);
+      const bytes = data.subarray(DATA_HEADER_BYTES);
+      if (type === FrameType.snapshot) this.screens.push(bytes);
+      else this.#keep(channel, offset, bytes);
       return;
     }
     const message = JSON.parse(data.toString()) as Message;
