@@ -37,7 +37,6 @@ function setUp(terminal: Terminal, state: EmulatorState, buffer: BufferState): s
   const style = cursorStyle === undefined ? undefined : CURSOR_STYLES[cursorStyle];
   return [
     tabStops(terminal, buffer),
-    charsets(state),
     state._inputHandler._windowTitle === '' ? '' : `\x1b]0;${titleOf(state)}\x07`,
     style === undefined ? '' : `\x1b[${cursorBlink === false ? style + 1 : style} q`,
     margins(terminal, buffer),
@@ -69,9 +68,8 @@ function cursor(terminal: Terminal, active: IBuffer, buffer: BufferState, state:
   const late = `${set.insertMode ? '\x1b[4h' : ''}${set.wraparoundMode ? '' : '\x1b[?7l'}`;
   const pen = state._inputHandler._curAttrData;
   const link = linkOf(pen, state);
-  return (
-    moveTo(active, cols, buffer.x, buffer.y, top) + penOf(pen) + (link === 0 ? '' : linkSequence(link, state)) + late
-  );
+  const place = moveTo(active, cols, buffer.x, buffer.y, top);
+  return place + charsets(state) + penOf(pen) + (link === 0 ? '' : linkSequence(link, state)) + late;
 }
 
 function savedCursor(view: IBuffer, cols: number, buffer: BufferState): string {

@@ -1,0 +1,89 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import type { LinkResponse, Participants } from '../../src/kernel/link.js';
+import type { LinkClient } from './link-client.js';
+import { RunnerProcess } from './runner-process.js';
+import { until } from './until.js';
+
+let runner: RunnerProcess;
+
+beforeAll(async () => {
+  runner = await RunnerProcess.start();
+});
+afterAll(() => runner.stop());
+
+/** The last thing a client was told about who is attached. */
+const told = ({ messages }: LinkClient): Participants | undefined =>
+  messages.filter((message): message is Participants => message.type === 'participants').at(-1);
+
+const flow = ({ messages }: LinkClient): LinkResponse[] => messages.filter(({ type }) => type === 'flow_control');
+
+describe('everybody attached is told', () => {
+  it('who else is, in which mode and size, when somebody comes, takes control, changes the size or goes', async () => {
+    const { id } = await runner.startSession(['cat']);
+    const ada = await runner.link();
+    const { attachment: first } = await ada.attach(id, { user: 'ada', cols: 100, rows: 30 });
+    await until(() => told(ada)?.total === 1, 'ada is told of herself');
+    const bob = await runner.link();
+    const { attachment: second } = await bob.attach(id, { user: 'bob', cols: 120, rows: 40 });
+    await until(() => told(ada)?.total === 2 && told(bob)?.total === 2, 'both are told of both');
+    expect(told(ada)?.participants).toEqual([
+      { attachment: first, user_id: 'ada', mode: 'controller', cols: 100, rows: 30 },
+      { attachment: second, user_id: 'bob', mode: 'viewer', cols: 120, rows: 40 },
+    ]);
+    bob.send({ type: 'take_control' });
+    await until(() => told(ada)?.participants[1]?.mode === 'controller', 'ada is told who took control');
+    expect(told(ada)?.participants[0]?.mode).toBe('viewer');
+    bob.send({ type: 'resize', cols: 90, rows: 20 });
+    await until(() => told(ada)?.participants[1]?.cols === 90, 'ada is told of the size');
+    bob.close();
+    await until(() => told(ada)?.total === 1, 'ada is told who left');
+    await runner.kill(id);
+  });
+
+  it('how many there are, when there are too many to name', async () => {
+    const { id } = await runner.startSession(['cat']);
+    const links: LinkClient[] = [];
+    for (let count = 0; count < 60; count += 1) {
+      const link = await runner.link();
+      await link.attach(id);
+      links.push(link);
+    }
+    await until(() => links[0] !== undefined && told(links[0])?.total === 60, 'the first is told of all');
+    expect(links[0] && told(links[0])?.participants).toHaveLength(50);
+    await runner.kill(id);
+  });
+
+  it('that the program is held for a controller who does not keep up, and that it goes on', async () => {
+    const { id } = await runner.startSession(['/bin/sh', '-c', 'seq 1 100000000']);
+    const slow = await runner.link();
+    slow.keep = false;
+    await slow.attach(id, { from: 0 });
+    const viewer = await runner.link();
+    viewer.keep = false;
+    await viewer.attach(id, { from: 0, mode: 'viewer', user: 'bob' });
+    slow.socket.pause();
+    await until(() => flow(viewer).length === 1, 'the viewer is told of the hold');
+    expect(flow(viewer)).toEqual([{ type: 'flow_control', action: 'pause', reason: 'controller_lagging' }]);
+    const held = viewer.bytes;
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    expect(viewer.bytes).toBe(held);
+    slow.socket.resume();
+    await until(() => flow(viewer).length > 1 && viewer.bytes > held, 'the viewer is told that it goes on');
+    expect(flow(viewer)[1]).toMatchObject({ action: 'resume' });
+    await runner.kill(id);
+  });
+});
+
+describe('the size', () => {
+  it('becomes that of who takes control', async () => {
+    const { id } = await runner.startSession(['cat']);
+    const ada = await runner.link();
+    await ada.attach(id, { cols: 100, rows: 30 });
+    const bob = await runner.link();
+    expect(await bob.attach(id, { cols: 120, rows: 40, user: 'bob' })).toMatchObject({ cols: 100, rows: 30 });
+    bob.send({ type: 'take_control' });
+    await until(async () => (await runner.session(id)).cols === 120, 'the size is bob’s');
+    expect(await runner.session(id)).toMatchObject({ cols: 120, rows: 40 });
+    await runner.kill(id);
+  });
+});
