@@ -35,6 +35,8 @@ export interface AttachedSession {
   /** @throws DomainError INPUT_FULL */
   write(data: Buffer): void;
   resize(cols: number, rows: number): void;
+  /** It is not idle: a client came or went. */
+  touch(): void;
 }
 
 /** The clients of one session: who steers it, what each types, and how long the program waits for whom. */
@@ -59,7 +61,7 @@ export class AttachmentSet implements AttachmentHost {
     source: FlowSource,
   ) {
     this.ring = session.ring;
-    this.#flow = new FlowControl(source, session.ring.capacity, this.#onLagging);
+    this.#flow = new FlowControl(source, session.ring, this.#onLagging);
     this.#holdRing(FIRST_CLIENT_MS);
   }
 
@@ -192,6 +194,7 @@ export class AttachmentSet implements AttachmentHost {
 
   detach(attachment: Attachment): void {
     this.#attachments.delete(attachment);
+    this.session.touch();
     // Nobody is promoted: a viewer takes control when it wants it.
     if (attachment === this.#controller) this.#controller = undefined;
     this.#caughtUp(attachment);
@@ -304,7 +307,7 @@ export class AttachmentSet implements AttachmentHost {
   /** The ring must not roll away under a client that is being given much of it. */
   #catchUp(attachment: Attachment): void {
     if (this.exit) return;
-    const far = this.ring.end - attachment.cursor > this.ring.capacity / 2;
+    const far = this.ring.end - attachment.cursor > this.ring.limit / 2;
     if (far && this.#holdRarely()) this.#catchingUp = attachment;
     else if (!this.#catchingUp) this.#flow.release();
     this.#regulate();

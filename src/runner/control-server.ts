@@ -77,6 +77,7 @@ function start(registry: Registry, request: StartRequest__Output): StartResponse
     env: request.env ?? {},
     cols: request.cols ?? 0,
     rows: request.rows ?? 0,
+    lifetime: { idleSeconds: request.idle_timeout_seconds ?? 0, maxSeconds: request.max_duration_seconds ?? 0 },
   });
   return { session: describe(session), command, cwd };
 }

@@ -9,30 +9,31 @@ export interface FlowSource {
   resume(): void;
 }
 
+/** The ring, which the controller must never fall out of. */
+export interface FlowRoom {
+  /** Bytes that it holds for sure. */
+  readonly capacity: number;
+  /** Makes that as many, if it can. */
+  reserve(bytes: number): void;
+}
+
+/** Of the ring, so much may lie before the controller when the program is stopped, and when it goes on. */
+const PAUSE_SHARE = 4;
+const RESUME_SHARE = 16;
+
 /** Decides when the PTY is read. */
 export class FlowControl {
-  readonly #pauseAt: number;
-  readonly #resumeAt: number;
-  /** More than a single read brings: paused with less room, the ring may roll. */
-  readonly #reserve: number;
   #lagging = false;
   #paused = false;
   #held = false;
   #hold: NodeJS.Timeout | undefined;
 
-  /**
-   * @param ringBytes size of the ring: the controller must never fall out of it
-   * @param onLagging told when the program begins and ceases to wait for the controller
-   */
+  /** @param onLagging told when the program begins and ceases to wait for the controller */
   constructor(
     private readonly source: FlowSource,
-    ringBytes: number,
+    private readonly room: FlowRoom,
     private readonly onLagging: (lagging: boolean) => void,
-  ) {
-    this.#reserve = Math.min(RESERVE_BYTES, ringBytes / 4);
-    this.#pauseAt = Math.min(PAUSE_BYTES, ringBytes / 4);
-    this.#resumeAt = Math.min(RESUME_BYTES, ringBytes / 16);
-  }
+  ) {}
 
   /**
    * For a short time the program waits rather than roll a full ring: a session whose first client is still on its way
@@ -59,12 +60,18 @@ export class FlowControl {
    * @param free bytes until the ring rolls
    */
   update(lag: number, free: number): void {
-    const lagging = lag > (this.#lagging ? this.#resumeAt : this.#pauseAt);
+    // A ring that is small because there was little output yet is no reason to wait; one that cannot grow is.
+    if (lag > 0) this.room.reserve(lag * PAUSE_SHARE);
+    const { capacity } = this.room;
+    const pauseAt = Math.min(PAUSE_BYTES, capacity / PAUSE_SHARE);
+    const resumeAt = Math.min(RESUME_BYTES, capacity / RESUME_SHARE);
+    const lagging = lag > (this.#lagging ? resumeAt : pauseAt);
     if (lagging !== this.#lagging) {
       this.#lagging = lagging;
       this.onLagging(lagging);
     }
-    const pause = this.#lagging || (this.#held && free < this.#reserve);
+    // Less room than a single read brings, and the ring may roll.
+    const pause = this.#lagging || (this.#held && free < Math.min(RESERVE_BYTES, capacity / PAUSE_SHARE));
     if (pause === this.#paused) return;
     this.#paused = pause;
     if (pause) this.source.pause();

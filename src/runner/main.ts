@@ -1,8 +1,8 @@
 /**
  * The runner: holds the sessions of one machine, so that they outlive the gateways that steer them.
  *
- *     node runner/main.js --dir <socket directory> [--id-file path] [--ring-bytes n] [--max-sessions n]
- *         [--retention-seconds n]
+ *     node runner/main.js --dir <socket directory> [--id-file path] [--ring-bytes n] [--rings-total-bytes n]
+ *         [--max-sessions n] [--retention-seconds n]
  *
  * It listens on `control.sock` (gRPC) and `bytes.sock` (kernel/link.ts) in that directory, both for their owner only,
  * and knows no users. There is one runner for a directory; a second one exits at once.

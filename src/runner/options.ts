@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { MIN_RING_BYTES } from './ring-budget.js';
 
 export interface RunnerOptions {
   /** Where the sockets are. */
@@ -7,13 +8,14 @@ export interface RunnerOptions {
   /** Where the runner's id is kept. */
   readonly idFile: string;
   readonly ringBytes: number;
+  /** For the rings of all live sessions together. */
+  readonly ringsTotalBytes: number;
   readonly maxSessions: number;
   readonly retentionMs: number;
 }
 
-/** Smaller rings leave no room for flow control. */
-const MIN_RING_BYTES = 64 * 1024;
 const MAX_RING_BYTES = 1024 * 1024 * 1024;
+const MAX_TOTAL_BYTES = 1024 * MAX_RING_BYTES;
 
 /**
  * Reads the command line.
@@ -26,6 +28,7 @@ export function parseOptions(args: readonly string[]): RunnerOptions {
       dir: { type: 'string' },
       'id-file': { type: 'string' },
       'ring-bytes': { type: 'string', default: String(4 * 1024 * 1024) },
+      'rings-total-bytes': { type: 'string', default: String(1024 * 1024 * 1024) },
       'max-sessions': { type: 'string', default: '1000' },
       'retention-seconds': { type: 'string', default: '86400' },
     },
@@ -35,6 +38,7 @@ export function parseOptions(args: readonly string[]): RunnerOptions {
     directory: values.dir,
     idFile: values['id-file'] ?? join(values.dir, 'runner.id'),
     ringBytes: parseNumber('--ring-bytes', values['ring-bytes'], MIN_RING_BYTES, MAX_RING_BYTES),
+    ringsTotalBytes: parseNumber('--rings-total-bytes', values['rings-total-bytes'], MIN_RING_BYTES, MAX_TOTAL_BYTES),
     maxSessions: parseNumber('--max-sessions', values['max-sessions'], 1, 100_000),
     retentionMs: parseNumber('--retention-seconds', values['retention-seconds'], 0, 31_536_000) * 1000,
   };

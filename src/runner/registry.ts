@@ -3,6 +3,8 @@ import { DomainError } from '../kernel/errors.js';
 import { isId } from '../kernel/ids.js';
 import { checkStartable, resolveCommand, resolveDirectory } from './command.js';
 import { sessionEnvironment } from './environment.js';
+import { type Lifetime, lifetimeEnd } from './lifetime.js';
+import { RingBudget } from './ring-budget.js';
 import { Screens } from './screen/screens.js';
 import { Session } from './session.js';
 import { checkSize } from './size.js';
@@ -10,16 +12,21 @@ import { checkSize } from './size.js';
 /** Retained output of ended sessions, all together, and their number; the ones that ended first go first. */
 export const RETAINED = { bytes: 512 * 1024 * 1024, sessions: 1000 } as const;
 const LONGEST_SWEEP_MS = 60_000;
+/** How often it is looked whose time is over: one look at all sessions, rather than timers for each. */
+const LIFETIMES_EVERY_MS = 500;
 
 export interface RegistryOptions {
   readonly epoch: string;
   readonly ringBytes: number;
+  readonly ringsTotalBytes: number;
   readonly maxSessions: number;
   readonly retentionMs: number;
   /** The runner's own environment, of which a session inherits an allowed part. */
   readonly baseEnvironment: Readonly<Record<string, string | undefined>>;
   readonly onSurvivors: (session: Session, count: number) => void;
   readonly clock?: Pick<Clock, 'now'>;
+  /** The monotonic clock, milliseconds. */
+  readonly elapsed?: () => number;
   /** Instead of {@link RETAINED}. */
   readonly retained?: { readonly bytes: number; readonly sessions: number };
 }
@@ -31,6 +38,7 @@ export interface StartOptions {
   readonly env: Readonly<Record<string, string>>;
   readonly cols: number;
   readonly rows: number;
+  readonly lifetime: Lifetime;
 }
 
 /** Who is told what happens to sessions. */
@@ -57,15 +65,23 @@ export class Registry {
   readonly #unsettled = new Set<Promise<void>>();
   readonly #clock: Pick<Clock, 'now'>;
   readonly #screens = new Screens();
+  readonly #elapsed: () => number;
+  readonly #ringBudget: RingBudget;
   readonly #sweeper: NodeJS.Timeout;
+  readonly #lifetimes: NodeJS.Timeout;
   #closing = false;
 
   constructor(private readonly options: RegistryOptions) {
     this.#clock = options.clock ?? systemClock;
+    this.#elapsed = options.elapsed ?? (() => performance.now());
+    this.#ringBudget = new RingBudget(options.ringsTotalBytes);
     const interval = Math.min(LONGEST_SWEEP_MS, Math.max(100, options.retentionMs / 4));
     this.#sweeper = setInterval(() => {
       this.sweep();
     }, interval).unref();
+    this.#lifetimes = setInterval(() => {
+      this.endOverdue();
+    }, LIFETIMES_EVERY_MS).unref();
   }
 
   /**
@@ -81,8 +97,8 @@ export class Registry {
     checkStartable(command, cwd, env);
     if (this.#running.size >= maxSessions) throw new DomainError('SESSION_LIMIT', 'The runner has no room left.');
     const session = startSession({
-      ...{ id: asked.id, cols: asked.cols, rows: asked.rows, command, cwd, env, epoch, ringBytes, onSurvivors },
-      screens: this.#screens,
+      ...{ id: asked.id, cols: asked.cols, rows: asked.rows, lifetime: asked.lifetime, command, cwd, env, epoch },
+      ...{ ringBytes, ringBudget: this.#ringBudget, onSurvivors, elapsed: this.#elapsed, screens: this.#screens },
       now: () => this.#clock.now(),
       onEnd: this.#onEnd,
       onResize: this.#tell,
@@ -116,6 +132,7 @@ export class Registry {
   async close(reason: string): Promise<void> {
     this.#closing = true;
     clearInterval(this.#sweeper);
+    clearInterval(this.#lifetimes);
     await Promise.all([...this.#running.values()].map((session) => session.kill(reason)));
     await Promise.all(this.#unsettled);
     for (const listener of this.#listeners) listener.closed();
@@ -132,6 +149,16 @@ export class Registry {
       this.#ended.delete(id);
       bytes -= session.ring.allocated;
       session.attachments.dispose();
+    }
+  }
+
+  /** Ends the sessions whose time is over, each with the reason. */
+  endOverdue(): void {
+    const now = this.#elapsed();
+    for (const session of this.#running.values()) {
+      const reason = lifetimeEnd(session, now);
+      // One that is being ended already keeps its first reason.
+      if (reason !== null) void session.kill(reason);
     }
   }
 

@@ -1,11 +1,13 @@
 import { DomainError } from '../kernel/errors.js';
 import type { ProcessExited } from '../kernel/link.js';
 import { type AttachedSession, AttachmentSet } from './attachment-set.js';
+import type { Lifetime, Mortal } from './lifetime.js';
 import type { ForkOptions } from './native-pty.js';
 import { killTree, signalForeground, type TreeRoot } from './process-tree.js';
 import { type ExitStatus, Pty } from './pty.js';
 import { Resizer } from './resizer.js';
 import { Ring } from './ring.js';
+import type { RingBudget } from './ring-budget.js';
 import type { ScreenHistory } from './screen/screen-history.js';
 import type { Screens } from './screen/screens.js';
 import { checkSize } from './size.js';
@@ -21,7 +23,12 @@ export interface SessionOptions extends ForkOptions {
   readonly ringBytes: number;
   /** Makes the screens of all sessions. */
   readonly screens: Screens;
+  /** What all rings share. */
+  readonly ringBudget: RingBudget;
+  readonly lifetime: Lifetime;
   readonly now: () => number;
+  /** The monotonic clock, milliseconds. */
+  readonly elapsed: () => number;
   readonly onEnd: (session: Session) => void;
   /** Told some time after the size has changed. */
   readonly onResize: (session: Session) => void;
@@ -30,8 +37,11 @@ export interface SessionOptions extends ForkOptions {
 }
 
 /** A process on a PTY, its output, and the clients that watch and steer it. */
-export class Session implements AttachedSession {
+export class Session implements AttachedSession, Mortal {
   readonly id: string;
+  readonly lifetime: Lifetime;
+  readonly startedAt: number;
+  lastActive: number;
   readonly createdAt: number;
   readonly ring: Ring;
   readonly screens: ScreenHistory;
@@ -56,9 +66,11 @@ export class Session implements AttachedSession {
   constructor(private readonly options: SessionOptions) {
     this.id = options.id;
     this.createdAt = options.now();
+    this.lifetime = options.lifetime;
+    this.startedAt = this.lastActive = options.elapsed();
     this.cols = options.cols;
     this.rows = options.rows;
-    this.ring = new Ring(options.ringBytes);
+    this.ring = new Ring(options.ringBytes, options.ringBudget);
     this.#pty = new Pty(options, { onData: this.#onData, onExit: this.#onExit });
     this.#root = { sessionId: options.id, pid: this.#pty.pid, startTime: this.#pty.startTime };
     this.#resizer = new Resizer((cols, rows) => {
@@ -77,9 +89,14 @@ export class Session implements AttachedSession {
     return this.options.epoch;
   }
 
+  get attached(): number {
+    return this.attachments.size;
+  }
+
   /** Types into the session, unsequenced. */
   write(data: Buffer): void {
     this.#checkRunning();
+    this.touch();
     this.#pty.write(data);
     this.attachments.expedite();
   }
@@ -114,8 +131,14 @@ export class Session implements AttachedSession {
     return this.#killing;
   }
 
+  /** A client came or went. */
+  touch(): void {
+    this.lastActive = this.options.elapsed();
+  }
+
   readonly #onData = (bytes: Buffer): void => {
     this.ring.append(bytes);
+    this.touch();
     this.attachments.onOutput();
     if (this.ring.end >= this.screens.dueAt) this.options.screens.due(this.screens);
   };

@@ -107,7 +107,8 @@ describe('flow control', () => {
     const calls: string[] = [];
     const told: boolean[] = [];
     const source = { pause: () => calls.push('pause'), resume: () => calls.push('resume') };
-    return { calls, told, control: new FlowControl(source, 4 * 1024 * 1024, (lagging) => told.push(lagging)) };
+    const room = { capacity: 4 * 1024 * 1024, reserve: () => undefined };
+    return { calls, told, control: new FlowControl(source, room, (lagging) => told.push(lagging)) };
   }
 
   it('pauses over 1 MiB behind and goes on under 256 KiB, and says so', () => {
@@ -210,7 +211,7 @@ describe('messages on the link', () => {
 
 describe('the command line', () => {
   it('has defaults, and refuses nonsense', () => {
-    const defaults = { ringBytes: 4194304, maxSessions: 1000, retentionMs: 86_400_000 };
+    const defaults = { ringBytes: 4194304, ringsTotalBytes: 1073741824, maxSessions: 1000, retentionMs: 86_400_000 };
     expect(parseOptions(['--dir', '/x'])).toEqual({ directory: '/x', idFile: '/x/runner.id', ...defaults });
     expect(() => parseOptions([])).toThrow('--dir');
     expect(() => parseOptions(['--dir', '/x', '--max-sessions', '-1'])).toThrow();

@@ -85,7 +85,7 @@ export class ScreenHistory {
   }
 
   get #stride(): number {
-    return Math.min(1024 * 1024, this.ring.capacity / 4);
+    return Math.min(1024 * 1024, this.ring.limit / 4);
   }
 
   /** How long a screen can wait while the session goes on writing. */
