@@ -3,22 +3,25 @@ import { CONFIG, type Config } from './config/load.js';
 import { systemClock } from './kernel/clock.js';
 import { InFlight } from './kernel/in-flight.js';
 import { CLOCK } from './kernel/tokens.js';
+import { REQUEST_KEYS } from './pty/request-hash.js';
 import { ClientAddresses } from './transport/client-address.js';
 
 /** What every room may ask for: configuration, time, whether the server stops, and whose word about addresses counts. */
 @Global()
 @Module({})
 export class CoreModule {
-  static with(config: Config): DynamicModule {
+  /** @param keys that tell repeated requests apart */
+  static with(config: Config, keys: readonly Buffer[]): DynamicModule {
     return {
       module: CoreModule,
       providers: [
         { provide: CONFIG, useValue: config },
+        { provide: REQUEST_KEYS, useValue: keys },
         { provide: CLOCK, useValue: systemClock },
         { provide: InFlight, useValue: new InFlight() },
         { provide: ClientAddresses, useValue: new ClientAddresses(config.TRUSTED_PROXIES) },
       ],
-      exports: [CONFIG, CLOCK, InFlight, ClientAddresses],
+      exports: [CONFIG, REQUEST_KEYS, CLOCK, InFlight, ClientAddresses],
     };
   }
 }

@@ -20,6 +20,7 @@ import { CoreModule } from './core.module.js';
 import { DatabaseModule } from './database/database.module.js';
 import { HealthModule } from './health/health.module.js';
 import { PtyModule } from './pty/pty.module.js';
+import { requestKeys } from './pty/request-hash.js';
 import type { RunnerClient } from './runner-link/runner-client.js';
 import { RunnerLinkModule } from './runner-link/runner-link.module.js';
 import { ErrorFilter } from './transport/error-filter.js';
@@ -51,7 +52,7 @@ export class GatewayModule {
     return {
       module: GatewayModule,
       imports: [
-        CoreModule.with(config),
+        CoreModule.with(config, requestKeys(secrets)),
         LoggerModule.forRoot(loggerParams(logger)),
         TypeOrmModule.forRootAsync({
           useFactory: () => dataSource.options,

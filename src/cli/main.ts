@@ -12,8 +12,9 @@ const HELP = `Terminals that outlive their window.
 
 Usage: gatehouse <command>
 
-  run [--name N] [--cwd DIR] [--detach] [--] [command…]
-                            start a session (your login shell without a command) and attach to it
+  run [--name N] [--cwd DIR] [--idle-timeout T] [--max-duration T] [--request-id R] [--detach] [--] [command…]
+                            start a session (your login shell without a command) and attach to it;
+                            T is a time span like 45s, 15m, 12h
   attach <session> [--viewer] [--take]
                             come back to a session, by id, end of id, or name
   list [--all] [--json]     live sessions; --all shows ended ones too

@@ -6,10 +6,11 @@ import { printJson } from './output.js';
 import { shorten } from './display-width.js';
 import { type Column, table } from './table.js';
 import { attachTerminal, parseDetachKey, terminalSize } from './terminal.js';
-import { span } from './times.js';
+import { parseSpan, span } from './times.js';
 
 const LIVE = new Set(['starting', 'running']);
 const DETACH_KEY = { 'detach-key': { type: 'string', default: '^]' } } as const;
+const TIMES = { 'idle-timeout': { type: 'string' }, 'max-duration': { type: 'string' } } as const;
 const MAX_COMMAND = 40;
 
 /** A session as REST shows it. */
@@ -40,6 +41,8 @@ export async function run(args: string[]): Promise<number> {
   const { values, positionals } = parsed(args.slice(0, split), {
     name: { type: 'string' },
     cwd: { type: 'string' },
+    ...TIMES,
+    'request-id': { type: 'string' },
     detach: { type: 'boolean', default: false },
     ...DETACH_KEY,
   });
@@ -48,6 +51,8 @@ export async function run(args: string[]): Promise<number> {
   const session = (await api.call('POST', '/sessions', {
     ...(values.name === undefined ? {} : { name: values.name }),
     ...(values.cwd === undefined ? {} : { cwd: values.cwd }),
+    ...timesOf(values),
+    ...(values['request-id'] === undefined ? {} : { request_id: values['request-id'] }),
     command: [...positionals, ...args.slice(split).filter((arg, index) => index > 0 || arg !== '--')],
     ...terminalSize(),
   })) as Session;
@@ -64,9 +69,18 @@ export async function run(args: string[]): Promise<number> {
   });
 }
 
+/** What of the times was given, as the server wants it. */
+function timesOf(values: { readonly [name in keyof typeof TIMES]?: string | undefined }): object {
+  const { 'idle-timeout': idle, 'max-duration': max } = values;
+  return {
+    ...(idle === undefined ? {} : { idle_timeout_seconds: parseSpan('--idle-timeout', idle) }),
+    ...(max === undefined ? {} : { max_duration_seconds: parseSpan('--max-duration', max) }),
+  };
+}
+
 /** Flags after the program's name are the program's. */
 function commandStart(args: readonly string[]): number {
-  const takesValue = new Set(['--name', '--cwd', '--detach-key']);
+  const takesValue = new Set(['--name', '--cwd', '--idle-timeout', '--max-duration', '--request-id', '--detach-key']);
   for (let index = 0; index < args.length; index += 1) {
     const arg = args[index] ?? '';
     if (arg === '--' || !arg.startsWith('-')) return index;

@@ -82,6 +82,9 @@ export const environmentSchema = z.object({
     .optional(),
   RUNNER_PERSIST: flag(false),
   SESSION_RING_BYTES: integer(65536, 268435456, 4194304),
+  SESSION_RINGS_TOTAL_BYTES: integer(65536, 1_099_511_627_776, 1_073_741_824),
+  SESSION_IDLE_TIMEOUT_SECONDS: integer(0, 31_536_000, 1800),
+  SESSION_MAX_DURATION_SECONDS: integer(1, 31_536_000, 86_400),
   SESSIONS_PER_USER: integer(1, 100000, 10),
   SESSIONS_PER_TENANT: integer(1, 100000, 100),
   LOG_LEVEL: z

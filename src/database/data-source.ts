@@ -1,6 +1,7 @@
 import { DataSource } from 'typeorm';
 import { Foundation1700000000001 } from '../../migrations/0001-foundation.js';
 import { Gate1700000000002 } from '../../migrations/0002-gate.js';
+import { SessionOptions1700000000003 } from '../../migrations/0003-session-options.js';
 import { ApiKeyEntity } from '../api-keys/api-key.entity.js';
 import { RoleBindingEntity } from '../authorization/role-binding.entity.js';
 import type { Config } from '../config/load.js';
@@ -33,7 +34,7 @@ export function createDataSource(url: string, config: Config, role: string | nul
     url,
     ...(ssl === undefined ? {} : { ssl }),
     entities: [ApiKeyEntity, RoleBindingEntity, SessionEntity, SessionShareEntity],
-    migrations: [Foundation1700000000001, Gate1700000000002],
+    migrations: [Foundation1700000000001, Gate1700000000002, SessionOptions1700000000003],
     migrationsTransactionMode: 'each',
     synchronize: false,
     logging: false,

@@ -17,6 +17,7 @@ import {
   startSchema,
 } from './pty.schema.js';
 import { PtyService, type SessionPage } from './pty.service.js';
+import { SessionStarts, type StartedView, startFacts } from './session-starts.js';
 import type { SessionView } from './session-view.js';
 
 const onSession = { resource: 'session', field: 'id' } as const;
@@ -32,13 +33,22 @@ const inputSchema = z.strictObject({
 /** Sessions over REST. */
 @Controller('/api/v1/sessions')
 export class PtyController {
-  constructor(private readonly sessions: PtyService) {}
+  constructor(
+    private readonly sessions: PtyService,
+    private readonly starts: SessionStarts,
+  ) {}
 
   @Post()
   @RequirePermission('pty:create')
-  @Audited('pty.start', 'session')
-  start(@Caller() caller: CallerContext, @Body({ schema: startSchema }) command: StartCommand): Promise<SessionView> {
-    return this.sessions.start(caller, command);
+  @Audited('pty.start', 'session', null, startFacts)
+  async start(
+    @Caller() caller: CallerContext,
+    @Body({ schema: startSchema }) command: StartCommand,
+    @Res({ passthrough: true }) reply: FastifyReply,
+  ): Promise<StartedView> {
+    const session = await this.starts.start(caller, command);
+    void reply.status(session.idempotent_replay ? 200 : 201);
+    return session;
   }
 
   @Get()

@@ -8,6 +8,7 @@ import type { AttachRequest__Output } from '../generated/gatehouse/pty/v1/Attach
 import type { AttachResponse } from '../generated/gatehouse/pty/v1/AttachResponse.js';
 import type { ListResponse } from '../generated/gatehouse/pty/v1/ListResponse.js';
 import type { Session } from '../generated/gatehouse/pty/v1/Session.js';
+import type { StartResponse } from '../generated/gatehouse/pty/v1/StartResponse.js';
 import type { CallerContext } from '../kernel/request-context.js';
 import { Caller } from '../transport/caller.js';
 import { GrpcAttachments } from './grpc-attachments.js';
@@ -26,6 +27,7 @@ import {
   writeSchema,
 } from './pty.schema.js';
 import { PtyService } from './pty.service.js';
+import { SessionStarts, startFacts } from './session-starts.js';
 import { plainEnum, toProto } from './session-proto.js';
 
 const SERVICE = 'PtyService';
@@ -44,17 +46,19 @@ const listRequestSchema = z.preprocess(
 export class PtyGrpc {
   constructor(
     private readonly sessions: PtyService,
+    private readonly starts: SessionStarts,
     private readonly attachments: GrpcAttachments,
   ) {}
 
   @GrpcMethod(SERVICE)
   @RequirePermission('pty:create')
-  @Audited('pty.start', 'session')
+  @Audited('pty.start', 'session', null, startFacts)
   async start(
     @Payload({ schema: startSchema }) command: StartCommand,
     @Caller() caller: CallerContext,
-  ): Promise<{ session: Session }> {
-    return { session: toProto(await this.sessions.start(caller, command)) };
+  ): Promise<StartResponse> {
+    const { idempotent_replay = false, ...view } = await this.starts.start(caller, command);
+    return { session: toProto(view), idempotent_replay };
   }
 
   @GrpcMethod(SERVICE)

@@ -6,14 +6,16 @@ import { PtyController } from './pty.controller.js';
 import { PtyGateway } from './pty.gateway.js';
 import { PtyGrpc } from './pty.grpc.js';
 import { PtyService } from './pty.service.js';
+import { RequestHash } from './request-hash.js';
 import { SharingController } from './sharing.controller.js';
 import { SharingGrpc } from './sharing.grpc.js';
 import { SharingService } from './sharing.service.js';
 import { SessionEnds } from './session-ends.js';
 import { SessionFollower } from './session-follower.js';
+import { SessionStarts } from './session-starts.js';
 import { SessionStore } from './session-store.js';
 
-/** Sessions: PTYs that live in the runner. */
+/** Sessions: PTYs that live in the runner. Needs REQUEST_KEYS from a global module. */
 @Module({
   controllers: [PtyController, PtyGrpc, SharingController, SharingGrpc],
   providers: [
@@ -24,6 +26,8 @@ import { SessionStore } from './session-store.js';
     GrpcAttachments,
     SessionStore,
     SessionEnds,
+    SessionStarts,
+    RequestHash,
     SessionFollower,
   ],
   exports: [SessionFollower, GrpcAttachments],

@@ -38,6 +38,9 @@ const environmentName = z
   .regex(/^[A-Za-z_][A-Za-z0-9_]{0,127}$/, 'not a variable name')
   .refine((name) => !isRefusedEnvironmentName(name), 'this variable may not be set');
 
+/** At most what is configured, which the service knows. */
+const seconds = z.int().min(1);
+
 export const startSchema = z.strictObject({
   name: plain(100).optional(),
   command: atMost(MAX_ARGUMENTS, 'arguments')
@@ -50,6 +53,12 @@ export const startSchema = z.strictObject({
     .default({}),
   cols: cols.default(80),
   rows: rows.default(24),
+  idle_timeout_seconds: seconds.optional(),
+  max_duration_seconds: seconds.optional(),
+  request_id: z
+    .string()
+    .regex(/^[A-Za-z0-9._-]{1,128}$/, '1 to 128 of A-Z a-z 0-9 . _ -')
+    .optional(),
 });
 export type StartCommand = z.output<typeof startSchema>;
 

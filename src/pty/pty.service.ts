@@ -1,9 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { AuthorizationService } from '../authorization/authorization.service.js';
 import { DomainError } from '../kernel/errors.js';
-import { newId } from '../kernel/ids.js';
-import type { Clock } from '../kernel/clock.js';
-import { CLOCK, RUNNER_ID } from '../kernel/tokens.js';
+import { RUNNER_ID } from '../kernel/tokens.js';
 import type { CallerContext } from '../kernel/request-context.js';
 import { RunnerClient } from '../runner-link/runner-client.js';
 import type {
@@ -12,7 +10,6 @@ import type {
   ResizeCommand,
   SessionCommand,
   SignalCommand,
-  StartCommand,
   WriteCommand,
 } from './pty.schema.js';
 import type { SessionEntity } from './session.entity.js';
@@ -46,39 +43,7 @@ export class PtyService {
     private readonly ends: SessionEnds,
     private readonly authorization: AuthorizationService,
     @Inject(RUNNER_ID) private readonly runnerId: string,
-    @Inject(CLOCK) private readonly clock: Clock,
   ) {}
-
-  /** @throws DomainError SESSION_LIMIT, START_FAILED, RUNNER_UNAVAILABLE */
-  async start(context: CallerContext, command: StartCommand): Promise<SessionView> {
-    const row = this.#newRow(context, command);
-    await this.store.insert(row);
-    try {
-      const {
-        session,
-        command: argv,
-        cwd,
-      } = await this.runner.start({
-        id: row.id,
-        command: command.command,
-        ...(command.cwd === undefined ? {} : { cwd: command.cwd }),
-        env: command.env,
-        cols: command.cols,
-        rows: command.rows,
-      });
-      row.command = argv ?? command.command;
-      row.cwd = cwd ?? row.cwd;
-      row.pid = session?.pid ?? null;
-      row.name = command.name ?? nameOf(row.command);
-      await this.store.markRunning(row, { command: row.command, cwd: row.cwd, pid: row.pid, name: row.name });
-      return await this.get(context, { id: row.id });
-    } catch (error) {
-      // What did not start is not a session; what did start but could not be recorded must not live on unseen.
-      await this.runner.kill(row.id, 'start_failed').catch(() => undefined);
-      await this.store.remove(row);
-      throw error;
-    }
-  }
 
   async get(context: CallerContext, { id }: SessionCommand): Promise<SessionView> {
     return toView(await this.#find(context, id));
@@ -156,30 +121,4 @@ export class PtyService {
     if (row === null) throw new DomainError('NOT_FOUND', 'There is no such resource.');
     return row;
   }
-
-  #newRow({ principal }: CallerContext, command: StartCommand): SessionEntity {
-    return {
-      id: newId(),
-      runner: this.runnerId,
-      tenant: principal.tenant,
-      name: command.name ?? nameOf(command.command),
-      ownerProvider: principal.provider,
-      ownerSubject: principal.subject,
-      state: 'starting',
-      command: command.command,
-      cwd: command.cwd ?? '',
-      cols: command.cols,
-      rows: command.rows,
-      pid: null,
-      exitCode: null,
-      signal: null,
-      reason: null,
-      createdAt: new Date(this.clock.now()),
-      endedAt: null,
-    };
-  }
 }
-
-/** A session that is named after its program when the caller gave no name. */
-const nameOf = (argv: readonly string[]): string =>
-  (argv[0]?.split('/').at(-1) ?? '').replace(/\p{Cc}/gu, '').slice(0, 100) || 'session';

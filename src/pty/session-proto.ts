@@ -23,12 +23,15 @@ export function plainEnum(value: unknown, prefix: EnumPrefix): unknown {
 
 /** A session as protobuf: times as Timestamp, null as absent. */
 export function toProto(view: SessionView): Session {
-  const { created_at, ended_at, pid, exit_code, signal, reason, state, command, ...same } = view;
+  const { created_at, ended_at, pid, exit_code, signal, reason, state, command, ...others } = view;
+  const { idle_timeout_seconds, max_duration_seconds, ...same } = others;
   return {
     ...same,
     command: [...command],
     state: STATES[state],
     created_at: timestamp(created_at),
+    ...(idle_timeout_seconds === null ? {} : { idle_timeout_seconds }),
+    ...(max_duration_seconds === null ? {} : { max_duration_seconds }),
     ...(ended_at === null ? {} : { ended_at: timestamp(ended_at) }),
     ...(pid === null ? {} : { pid }),
     ...(exit_code === null ? {} : { exit_code }),

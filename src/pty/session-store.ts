@@ -110,15 +110,20 @@ export class SessionStore {
 
   /**
    * Adds a session in state `starting`, if the limits of its owner and tenant leave room.
+   * @returns null; or the session that is there already under the same request id, and then none was added
    * @throws DomainError SESSION_LIMIT
    */
-  async insert(row: SessionEntity): Promise<void> {
-    await this.scope.within(row.tenant, async (manager) => {
+  async insert(row: SessionEntity): Promise<SessionEntity | null> {
+    const first = await this.scope.within(row.tenant, async (manager) => {
       await manager.query('SELECT pg_advisory_xact_lock($1, hashtext($2))', [LIMIT_LOCK, row.tenant]);
+      const known = await requested(manager, row);
+      if (known !== null) return known;
       await this.#checkLimits(manager, row);
       await manager.insert(SessionEntity, row);
+      return null;
     });
-    this.#owners.set(row.id, toResource(row, []));
+    if (first === null) this.#owners.set(row.id, toResource(row, []));
+    return first;
   }
 
   /** The session runs, unless its end was recorded already: states only move forward. */
@@ -264,6 +269,18 @@ export class SessionStore {
       throw new DomainError('SESSION_LIMIT', `A session is shared with ${MAX_SHARES} subjects and groups at most.`);
     }
   }
+}
+
+/** The session that came from the same request; one that was lost before it ran gives the request id up. */
+async function requested(
+  manager: EntityManager,
+  { tenant, ownerProvider, ownerSubject, requestId }: SessionEntity,
+): Promise<SessionEntity | null> {
+  if (requestId === null) return null;
+  const known = await manager.findOneBy(SessionEntity, { tenant, ownerProvider, ownerSubject, requestId });
+  if (known?.state !== 'lost' || known.pid !== null) return known;
+  await manager.update(SessionEntity, { tenant, id: known.id }, { requestId: null, requestHash: null });
+  return null;
 }
 
 const toResource = (

@@ -10,6 +10,10 @@ export interface SessionView {
   readonly cwd: string;
   readonly cols: number;
   readonly rows: number;
+  /** Ended after so long without input, output or attachment; null: never. */
+  readonly idle_timeout_seconds: number | null;
+  /** Ended so long after its start; null: never. */
+  readonly max_duration_seconds: number | null;
   readonly pid: number | null;
   /** RFC 3339, UTC. */
   readonly created_at: string;
@@ -29,6 +33,8 @@ export function toView(row: SessionEntity): SessionView {
     cwd: row.cwd,
     cols: row.cols,
     rows: row.rows,
+    idle_timeout_seconds: row.idleTimeoutSeconds,
+    max_duration_seconds: row.maxDurationSeconds,
     pid: row.pid,
     created_at: row.createdAt.toISOString(),
     ended_at: row.endedAt?.toISOString() ?? null,

@@ -41,6 +41,22 @@ export class SessionEntity {
   @Column({ type: 'integer' })
   rows!: number;
 
+  /** Ended after so long without input, output or attachment; null: never. */
+  @Column({ type: 'integer', name: 'idle_timeout_seconds', nullable: true })
+  idleTimeoutSeconds!: number | null;
+
+  /** Ended so long after its start; null: never. */
+  @Column({ type: 'integer', name: 'max_duration_seconds', nullable: true })
+  maxDurationSeconds!: number | null;
+
+  /** What its owner calls the request that started it, so that it can be repeated. */
+  @Column({ type: 'text', name: 'request_id', nullable: true })
+  requestId!: string | null;
+
+  /** Tells whether a repetition is the same request; request-hash.ts says how. */
+  @Column({ type: 'text', name: 'request_hash', nullable: true })
+  requestHash!: string | null;
+
   @Column({ type: 'integer', nullable: true })
   pid!: number | null;
 

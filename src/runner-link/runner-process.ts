@@ -110,6 +110,7 @@ function spawnRunner(directory: string, config: Config): string {
   try {
     // A SIGUSR1, which any process of this user can send, must not open Node's inspector.
     const args = ['--disable-sigusr1', entry, '--dir', directory, '--ring-bytes', String(config.SESSION_RING_BYTES)];
+    args.push('--rings-total-bytes', String(config.SESSION_RINGS_TOTAL_BYTES));
     args.push('--id-file', join(config.dataDir, 'runner-id'));
     const runner = spawn(process.execPath, args, {
       detached: true,

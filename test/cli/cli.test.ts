@@ -90,6 +90,24 @@ describe('npx gatehouse', () => {
     expect((await gatehouse(['run', '/bin/cat'], {}, 'unfinished')).stdout).toBe('unfinishedunfinished');
   });
 
+  it('run passes on how long the session may go on, and is repeated by its request id', async () => {
+    const options = ['--idle-timeout', '2h', '--max-duration', '12h', '--request-id', 'nightly-1'];
+    const [first, again] = [
+      await gatehouse(['run', ...options, '--detach', '/bin/cat']),
+      await gatehouse(['run', ...options, '--detach', '/bin/cat']),
+    ];
+    expect([first.status, again.stdout]).toEqual([0, first.stdout]);
+    const { items } = JSON.parse((await gatehouse(['list', '--json'])).stdout) as { items: { id: string }[] };
+    expect(items.find(({ id }) => id === first.stdout.trim())).toMatchObject({
+      ...{ idle_timeout_seconds: 7200, max_duration_seconds: 43_200 },
+    });
+    await gatehouse(['kill', first.stdout.trim()]);
+    const refused = await gatehouse(['run', '--idle-timeout', 'soon', '/bin/cat']);
+    expect([refused.status, refused.stderr]).toEqual([2, expect.stringContaining('--idle-timeout takes a time span')]);
+    const tooLong = await gatehouse(['run', '--max-duration', '25h', '/bin/cat']);
+    expect([tooLong.status, tooLong.stderr]).toEqual([1, expect.stringContaining('max_duration_seconds')]);
+  });
+
   it('run pipes more than fits anywhere on the way, byte for byte', async () => {
     const input = Array.from({ length: 400_000 }, (_, line) => `${String(line)}\n`).join('');
     const program = ['run', '--', '/bin/sh', '-c', 'stty -echo; sleep 1; sha256sum'];

@@ -1,0 +1,54 @@
+import { createHmac, hkdfSync, timingSafeEqual } from 'node:crypto';
+import { Inject, Injectable } from '@nestjs/common';
+import type { StartCommand } from './pty.schema.js';
+import type { SessionEntity } from './session.entity.js';
+
+/** Injection token of the keys, as {@link requestKeys} makes them: the first one makes hashes, all check. */
+export const REQUEST_KEYS = Symbol('REQUEST_KEYS');
+
+const KEY_BYTES = 32;
+
+/** One for each signing secret, by HKDF-SHA-256 (RFC 5869): it can tell requests apart, and sign no token. */
+export const requestKeys = (secrets: readonly string[]): readonly Buffer[] =>
+  secrets.map((secret) => Buffer.from(hkdfSync('sha256', secret, '', 'gatehouse session request', KEY_BYTES)));
+
+/** Whose request it is, and how its owner names it. */
+export type Requested = Pick<SessionEntity, 'tenant' | 'ownerProvider' | 'ownerSubject'> & {
+  readonly requestId: string;
+};
+
+/**
+ * Tells whether a request that came again is the same one, by a hash in the session's row. The environment's values count,
+ * or a repetition with another one would get the wrong session; and they may be secrets of few possible values, which
+ * whoever reads the table could guess from a plain hash. So it is an HMAC-SHA-256, under a key that is not in the
+ * database. A hash of a secret that has been rotated away is like none: the request is refused as another one.
+ */
+@Injectable()
+export class RequestHash {
+  constructor(@Inject(REQUEST_KEYS) private readonly keys: readonly Buffer[]) {}
+
+  /** The hash to keep. @throws Error without a key */
+  of(by: Requested, command: StartCommand): string {
+    const [key] = this.keys;
+    if (key === undefined) throw new Error('No key for the hashes of requests');
+    return macOf(key, by, command).toString('base64');
+  }
+
+  /** Was it made of the same request? */
+  matches(stored: string | null, by: Requested, command: StartCommand): boolean {
+    const kept = Buffer.from(stored ?? '', 'base64');
+    if (kept.length !== KEY_BYTES) return false;
+    return this.keys.some((key) => timingSafeEqual(kept, macOf(key, by, command)));
+  }
+}
+
+function macOf(key: Buffer, by: Requested, command: StartCommand): Buffer {
+  const { name, command: argv, cwd, env, cols, rows } = command;
+  const variables = Object.entries(env).sort(([one], [other]) => (one < other ? -1 : 1));
+  const text = JSON.stringify([
+    [by.tenant, by.ownerProvider, by.ownerSubject, by.requestId],
+    [name ?? null, argv, cwd ?? null, variables, cols, rows],
+    [command.idle_timeout_seconds ?? null, command.max_duration_seconds ?? null],
+  ]);
+  return createHmac('sha256', key).update(text).digest();
+}
