@@ -17,6 +17,7 @@ import { systemContext } from './kernel/request-context.js';
 import { GrpcAttachments } from './pty/grpc-attachments.js';
 import { RunnerClient } from './runner-link/runner-client.js';
 import { SessionFollower } from './pty/session-follower.js';
+import { SessionWaits } from './pty/session-waits.js';
 import { endRunnerProcess, ensureRunner, runnerDirectory } from './runner-link/runner-process.js';
 import { ClientAddresses } from './transport/client-address.js';
 import { grpcGate } from './transport/grpc-edge.js';
@@ -87,6 +88,11 @@ async function listen(app: NestFastifyApplication, parts: Parts): Promise<Gateho
   const grpc = new GatehouseGrpcServer(
     `${bracketed(config.HOST)}:${config.GRPC_PORT}`,
     grpcGate({ authenticator, inFlight, addresses, logger }),
+    {
+      reflection: config.grpcReflection,
+      maxAgeSeconds: config.GRPC_MAX_CONNECTION_AGE_SECONDS,
+      graceSeconds: config.GRPC_MAX_CONNECTION_AGE_GRACE_SECONDS,
+    },
   );
   app.connectMicroservice({ strategy: grpc }, { inheritAppConfig: true });
   guardRest(app.getHttpAdapter().getInstance(), {
@@ -145,6 +151,7 @@ async function stop(running: Running): Promise<void> {
   (app.getHttpServer() as Server).close();
   grpc.setServing(false);
   app.get(GrpcAttachments).drain();
+  app.get(SessionWaits).drain();
   await websocket.drain();
   if (!(await app.get(InFlight).idle(CALLS_MS))) logger.warn('calls were cut off by the stop');
   const alone = await database.leave();

@@ -8,6 +8,8 @@ export interface Config extends Environment {
   /** DATA_DIR, absolute. */
   readonly dataDir: string;
   readonly production: boolean;
+  /** Whether gRPC tells its callers what it serves: outside production, unless GRPC_REFLECTION says otherwise. */
+  readonly grpcReflection: boolean;
 }
 
 /** Nest's injection token for {@link Config}. */
@@ -38,7 +40,9 @@ export function loadConfig(environment: NodeJS.ProcessEnv = process.env): Config
     ? crossChecks(parsed.data)
     : parsed.error.issues.map((issue) => describe(String(issue.path[0]), merged, issue.message));
   if (!parsed.success || problems.length > 0) throw new ConfigurationError(problems);
-  return { ...parsed.data, dataDir: resolve(parsed.data.DATA_DIR), production: parsed.data.NODE_ENV === 'production' };
+  const production = parsed.data.NODE_ENV === 'production';
+  const grpcReflection = parsed.data.GRPC_REFLECTION ?? !production;
+  return { ...parsed.data, dataDir: resolve(parsed.data.DATA_DIR), production, grpcReflection };
 }
 
 /** Rules between variables; run once each is right by itself. */

@@ -18,11 +18,7 @@ function integer(min: number, max: number, fallback: number) {
     .default(fallback);
 }
 
-const flag = (fallback: boolean) =>
-  z
-    .enum(['true', 'false'], { error: 'true or false' })
-    .transform((value) => value === 'true')
-    .default(fallback);
+const flag = z.enum(['true', 'false'], { error: 'true or false' }).transform((value) => value === 'true');
 
 /** Addresses and networks, comma-separated: `127.0.0.1, 10.0.0.0/8, fd00::/8`. */
 function addresses() {
@@ -55,6 +51,10 @@ export const environmentSchema = z.object({
     .transform((host) => (host.toLowerCase() === 'localhost' ? '127.0.0.1' : host)),
   HTTP_PORT: port(8080),
   GRPC_PORT: port(50051),
+  GRPC_REFLECTION: flag.optional(),
+  // A week at most, which a timer can wait for.
+  GRPC_MAX_CONNECTION_AGE_SECONDS: integer(0, 604_800, 3600),
+  GRPC_MAX_CONNECTION_AGE_GRACE_SECONDS: integer(1, 604_800, 600),
   DATA_DIR: z.string().max(4096).default('data'),
   DATABASE_URL: z
     .string()
@@ -80,7 +80,7 @@ export const environmentSchema = z.object({
     .string()
     .regex(/^\/[\x21-\x7e]{1,83}$/, 'an absolute path of at most 84 characters, ASCII and without spaces')
     .optional(),
-  RUNNER_PERSIST: flag(false),
+  RUNNER_PERSIST: flag.default(false),
   SESSION_RING_BYTES: integer(65536, 268435456, 4194304),
   SESSION_RINGS_TOTAL_BYTES: integer(65536, 1_099_511_627_776, 1_073_741_824),
   SESSION_IDLE_TIMEOUT_SECONDS: integer(0, 31_536_000, 1800),

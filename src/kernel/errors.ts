@@ -66,6 +66,7 @@ export const ERRORS = {
   INPUT_FULL: { http: 429, grpc: Grpc.RESOURCE_EXHAUSTED, close: 1013 },
   NOT_ATTACHED: { http: 409, grpc: Grpc.FAILED_PRECONDITION, close: 1008 },
   ATTACHMENT_LIMIT: { http: 429, grpc: Grpc.RESOURCE_EXHAUSTED, close: 1013 },
+  WAIT_LIMIT: { http: 429, grpc: Grpc.RESOURCE_EXHAUSTED, close: 1013 },
   LAGGING: { http: 409, grpc: Grpc.RESOURCE_EXHAUSTED, close: 4005 },
   ANSWERS_UNREAD: { http: 429, grpc: Grpc.RESOURCE_EXHAUSTED, close: 1013 },
   GOING_AWAY: { http: 503, grpc: Grpc.UNAVAILABLE, close: 1001 },

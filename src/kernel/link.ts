@@ -23,8 +23,6 @@ export interface LinkAttach {
   readonly channel: number;
   /** First byte wanted; absent: the screen as it is, then what follows. */
   readonly from?: number | undefined;
-  /** The output itself, from the oldest byte that is retained: never a screen. */
-  readonly raw?: boolean;
   /** Who the client is, told to the others. */
   readonly user: string;
   /** Absent: controller if free and `may_control`, else viewer. */
@@ -35,6 +33,8 @@ export interface LinkAttach {
   readonly rows?: number | undefined;
   readonly epoch?: string | undefined;
   readonly writer_id?: string | undefined;
+  /** True: the output itself, never a screen. Without `from`, or where that is gone, output begins at the oldest retained byte. */
+  readonly raw?: boolean | undefined;
 }
 
 /** Gateway to runner. Input travels as data frames of type `input`, offset = input position or {@link UNSEQUENCED}. */

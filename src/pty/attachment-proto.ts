@@ -1,6 +1,6 @@
 import type { AttachResponse } from '../generated/gatehouse/pty/v1/AttachResponse.js';
 import type { _gatehouse_pty_v1_AttachResponse_Participant as ProtoParticipant } from '../generated/gatehouse/pty/v1/AttachResponse.js';
-import type { AttachMode, LinkAttached, Participant } from '../kernel/link.js';
+import type { AttachMode, LinkAttached, Participant, ProcessExited } from '../kernel/link.js';
 import type { LinkListener } from '../runner-link/byte-link.js';
 
 type LinkControl = Parameters<LinkListener['onControl']>[0];
@@ -21,15 +21,16 @@ export function attachedToProto(attached: LinkAttached): AttachResponse {
   };
 }
 
+/** How a process ended, without what is not known of it. */
+export const exitedToProto = ({ exit_code, signal, reason }: ProcessExited) => present({ exit_code, signal, reason });
+
 /** What the runner says of an attachment as a frame of the stream: null is absent. */
 export function controlToProto(message: LinkControl): AttachResponse {
   switch (message.type) {
     case 'process_started':
       return { process_started: { pid: message.pid } };
-    case 'process_exited': {
-      const { exit_code, signal, reason } = message;
-      return { process_exited: present({ exit_code, signal, reason }) };
-    }
+    case 'process_exited':
+      return { process_exited: exitedToProto(message) };
     case 'mode_changed':
       return { mode_changed: { mode: MODES[message.mode], reason: message.reason } };
     case 'input_ack':

@@ -1,17 +1,14 @@
 import { Injectable } from '@nestjs/common';
 import { AuthorizationService } from '../authorization/authorization.service.js';
-import type { Resource } from '../authorization/policy.js';
 import { type AuditMetadata, AuditTrail } from '../kernel/audit.js';
 import type { CallerContext } from '../kernel/request-context.js';
 import { ByteLink } from '../runner-link/byte-link.js';
 import { RunnerClient } from '../runner-link/runner-client.js';
 import { Attachment } from './attachment.js';
+import { decideAnew } from './decide-anew.js';
 import type { AttachCommand } from './pty.schema.js';
 import { PtyService } from './pty.service.js';
 import { SessionStore } from './session-store.js';
-
-/** How long a look at whom a session is shared with may take, milliseconds: a share taken back ends within a second. */
-const READ_MS = 500;
 
 /** Opens attachments, for WebSocket and gRPC alike. */
 @Injectable()
@@ -27,11 +24,17 @@ export class AttachmentsService {
   /**
    * Attaches. The caller gets `controller` only with `pty:input` on the session.
    * @param channel stamped into every data frame
+   * @param bytesOnly for a stream of output: no snapshot, and on record as such
    * @returns an attachment that stays silent until it is started
    * @throws DomainError NOT_FOUND, PERMISSION_DENIED, SESSION_LOST, EPOCH_CHANGED, OFFSET_OUT_OF_RANGE,
    *   RUNNER_UNAVAILABLE, AUDIT_UNAVAILABLE
    */
-  async open(context: CallerContext, command: AttachCommand, channel: number): Promise<Attachment> {
+  async open(
+    context: CallerContext,
+    command: AttachCommand,
+    channel: number,
+    { bytesOnly = false } = {},
+  ): Promise<Attachment> {
     const resource = await this.store.owner(context.principal.tenant, command.session);
     if (resource === null) return this.authorization.refuseUnknown(context, 'pty:view', 'session', command.session);
     this.authorization.require(context, 'pty:view', resource);
@@ -42,11 +45,18 @@ export class AttachmentsService {
       channel,
       may_control: mayControl,
       user: context.principal.subject,
+      raw: bytesOnly,
       ...command,
     });
     const named = `session:${command.session}`;
+    const kind = bytesOnly ? { stream_output: true } : {};
     const attachment = new Attachment(context, resource, link, mayControl, this.authorization, (totals) => {
-      this.audit.note(context, { action: 'pty.detach', resource: named, success: true, metadata: { ...totals } });
+      this.audit.note(context, {
+        action: 'pty.detach',
+        resource: named,
+        success: true,
+        metadata: { ...totals, ...kind },
+      });
     });
     try {
       const { mode, from } = link.attached;
@@ -54,7 +64,7 @@ export class AttachmentsService {
         action: 'pty.attach',
         resource: named,
         success: true,
-        metadata: { mode, from },
+        metadata: { mode, from, ...kind },
       });
     } catch (error) {
       link.close();
@@ -68,15 +78,8 @@ export class AttachmentsService {
    * Either is on record. A lost role or binding does not wait for the database.
    * @returns false when it was ended by this
    */
-  async recheck(attachment: Attachment): Promise<boolean> {
-    const { context, resource } = attachment;
-    const known = this.store.remembered(resource.id);
-    attachment.resource = known ?? resource;
-    if (!this.#decide(attachment)) return false;
-    if (known !== undefined) return true;
-    const read = await this.#read(context, resource);
-    attachment.resource = this.store.remembered(resource.id) ?? read;
-    return this.#decide(attachment);
+  recheck(attachment: Attachment): Promise<boolean> {
+    return decideAnew(this.store, attachment, () => this.#decide(attachment));
   }
 
   /** @returns false when it was ended by this */
@@ -93,26 +96,6 @@ export class AttachmentsService {
       this.#noteDowngrade(attachment, { to: 'viewer', permission: 'pty:input', rule });
     }
     return true;
-  }
-
-  /**
-   * What is forgotten is so because its shares changed, or may have: as long as it cannot be read, nobody is counted as
-   * one it is shared with. Whose it is never changes.
-   */
-  async #read(context: CallerContext, before: Resource): Promise<Resource> {
-    const unshared: Resource = { ...before, shares: [] };
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<Resource>((done) => {
-      timer = setTimeout(done, READ_MS, unshared);
-    });
-    try {
-      const read = this.store.owner(context.principal.tenant, before.id);
-      return (await Promise.race([read, late])) ?? unshared;
-    } catch {
-      return unshared;
-    } finally {
-      clearTimeout(timer);
-    }
   }
 
   #noteDowngrade({ context, resource }: Attachment, metadata: AuditMetadata): void {

@@ -3,22 +3,15 @@ import type { ServerDuplexStream } from '@grpc/grpc-js';
 import { z } from 'zod';
 import type { AttachRequest__Output } from '../generated/gatehouse/pty/v1/AttachRequest.js';
 import type { AttachResponse } from '../generated/gatehouse/pty/v1/AttachResponse.js';
-import type { LiveStream } from '../authorization/live-streams.js';
-import type { AuditTrail } from '../kernel/audit.js';
-import type { Authenticator } from '../kernel/authenticator.js';
 import { logFields } from '../kernel/current-context.js';
-import { callAt } from '../kernel/deadline.js';
 import { DomainError } from '../kernel/errors.js';
 import { dataTypeOf, FrameType, LAST_FRAGMENT } from '../kernel/frame.js';
 import type { CallerContext } from '../kernel/request-context.js';
 import type { LinkListener } from '../runner-link/byte-link.js';
 import { toDomainError } from '../transport/error-mapping.js';
-import { toGrpcStatus } from '../transport/grpc-status.js';
 import { parse } from '../transport/validation.js';
-import type { Log } from '../kernel/log.js';
 import type { Attachment } from './attachment.js';
-import type { AttachmentsService } from './attachments.service.js';
-import type { PtyService } from './pty.service.js';
+import { AttachedStream, type StreamServices } from './attached-stream.js';
 import { outputOf } from './attachment-output.js';
 import { attachSchema, frameSchemas } from './pty.schema.js';
 import { authenticateOpen } from './renewal.js';
@@ -27,36 +20,25 @@ import { plainEnum, timestamp } from './session-proto.js';
 
 export type AttachCall = ServerDuplexStream<AttachRequest__Output, AttachResponse>;
 
-/** What the stream of one attachment needs of the gateway. */
-export interface StreamServices {
-  readonly sessions: PtyService;
-  readonly attachments: AttachmentsService;
-  readonly audit: AuditTrail;
-  readonly authenticator: Authenticator;
-  readonly logger: Log;
-}
-
 const renewSchema = z.strictObject({ token: z.string().min(1) });
 
 /** How long a stream may attach to nothing. */
 const FIRST_FRAME_MS = 10_000;
 
 /** One `Attach` stream. Frames are handled strictly in order: the call is not read while one is under way. */
-export class GrpcAttachment implements LiveStream {
-  #attachment: Attachment | null = null;
-  #ended = false;
+export class GrpcAttachment extends AttachedStream<AttachResponse> {
   #work: Promise<void> = Promise.resolve();
   readonly #firstFrame: NodeJS.Timeout;
-  #cancelExpiry: (() => void) | undefined;
 
   constructor(
     private readonly call: AttachCall,
-    private readonly caller: CallerContext,
-    private readonly services: StreamServices,
-    private readonly onEnd: () => void,
+    caller: CallerContext,
+    services: StreamServices,
+    onEnd: () => void,
   ) {
+    super(call, caller, services, onEnd);
     this.#firstFrame = setTimeout(() => {
-      this.#fail(new DomainError('NOT_ATTACHED', 'No frame came.'));
+      this.fail(new DomainError('NOT_ATTACHED', 'No frame came.'));
     }, FIRST_FRAME_MS);
     call.on('data', (frame: AttachRequest__Output) => {
       clearTimeout(this.#firstFrame);
@@ -65,64 +47,26 @@ export class GrpcAttachment implements LiveStream {
     call.on('end', () => {
       // A client that has nothing more to send may still want to see the end; without an attachment there is none.
       void this.#work.then(() => {
-        if (this.#attachment === null) this.#finish();
+        if (this.attachment === null) this.finish();
       });
-    });
-    call.on('cancelled', () => {
-      this.#finish();
-    });
-    call.on('error', () => {
-      this.#finish();
-    });
-    this.#expireWithCredential();
-  }
-
-  get context(): CallerContext {
-    return this.caller;
-  }
-
-  recheck(): void {
-    const attachment = this.#attachment;
-    if (attachment === null) return;
-    void this.services.attachments.recheck(attachment).then((kept) => {
-      if (!kept) this.#fail(new DomainError('PERMISSION_DENIED', 'This session may not be viewed any more.'));
-    });
-  }
-
-  end(error: DomainError): void {
-    this.#fail(error);
-  }
-
-  goAway(): void {
-    this.#fail(new DomainError('GOING_AWAY', 'The server is stopping.'));
-  }
-
-  /** Ends the stream when the credential ends; called again when a fresh one was presented. */
-  #expireWithCredential(): void {
-    this.#cancelExpiry?.();
-    this.#cancelExpiry = undefined;
-    const { expiresAt } = this.caller.principal;
-    if (expiresAt === null) return;
-    this.#cancelExpiry = callAt(expiresAt, () => {
-      this.#fail(new DomainError('SESSION_EXPIRED', 'The credential of this stream has expired.'));
     });
   }
 
   async #renew(body: unknown): Promise<void> {
     const { token } = parse(renewSchema, body);
-    await authenticateOpen(this.caller, token, this.services.authenticator, () => !this.#ended);
-    if (this.#ended) return;
-    this.#expireWithCredential();
+    await authenticateOpen(this.caller, token, this.services.authenticator, () => !this.ended);
+    if (this.ended) return;
+    this.expireWithCredential();
     const { subject, expiresAt } = this.caller.principal;
     const ends = expiresAt === null ? {} : { expires_at: timestamp(expiresAt.toISOString()) };
-    this.#send({ authenticated: { user_id: subject, ...ends } });
+    this.send({ authenticated: { user_id: subject, ...ends } });
     this.recheck();
   }
 
   #receive(frame: AttachRequest__Output): void {
     this.call.pause();
     this.#work = this.#work
-      .then(() => (this.#ended ? undefined : this.#handle(frame)))
+      .then(() => (this.ended ? undefined : this.#handle(frame)))
       .catch((thrown: unknown) => this.#refuse(thrown))
       .finally(() => {
         this.call.resume();
@@ -135,10 +79,10 @@ export class GrpcAttachment implements LiveStream {
     if (error.code === 'INTERNAL_ERROR') {
       this.services.logger.error({ err: thrown, ...logFields(this.caller) }, 'attach frame failed');
     }
-    if (this.#attachment === null) this.#fail(error);
-    else this.#send({ error: { code: error.code, message: error.message } });
+    if (this.attachment === null) this.fail(error);
+    else this.send({ error: { code: error.code, message: error.message } });
     // A client that does not read what its frames are answered is not read from either.
-    if (!this.#ended && this.call.writableNeedDrain) await once(this.call, 'drain').catch(() => undefined);
+    if (!this.ended && this.call.writableNeedDrain) await once(this.call, 'drain').catch(() => undefined);
   }
 
   async #handle(frame: AttachRequest__Output): Promise<void> {
@@ -151,7 +95,7 @@ export class GrpcAttachment implements LiveStream {
       await this.#attach(body);
       return;
     }
-    const attachment = this.#attachment;
+    const attachment = this.attachment;
     if (attachment === null) throw new DomainError('NOT_ATTACHED', 'The first frame must be attach.');
     if (kind === 'authenticate') {
       await this.#renew(body);
@@ -199,18 +143,13 @@ export class GrpcAttachment implements LiveStream {
   }
 
   async #attach(body: unknown): Promise<void> {
-    if (this.#attachment !== null)
-      throw new DomainError('INVALID_ARGUMENT', 'attach: this stream is attached already.');
+    if (this.attachment !== null) throw new DomainError('INVALID_ARGUMENT', 'attach: this stream is attached already.');
     const request = typeof body === 'object' && body !== null ? { ...body } : {};
     const mode = plainEnum('mode' in request ? request.mode : undefined, 'ATTACH_MODE_');
     const command = parse(attachSchema, { ...request, mode });
     const attachment = await this.services.attachments.open(this.caller, command, 0);
-    if (this.#ended) {
-      attachment.close();
-      return;
-    }
-    this.#attachment = attachment;
-    this.#send(attachedToProto(attachment.attached));
+    if (!this.adopt(attachment)) return;
+    this.send(attachedToProto(attachment.attached));
     attachment.start(this.#listener());
   }
 
@@ -220,56 +159,31 @@ export class GrpcAttachment implements LiveStream {
     return {
       onData: (frame) => {
         const { offset, flags, data } = outputOf(frame);
-        if (dataTypeOf(frame) === FrameType.output) this.#send({ output: { offset, data } });
-        else this.#send({ snapshot: { offset, data, last: (flags & LAST_FRAGMENT) !== 0 } });
+        if (dataTypeOf(frame) === FrameType.output) this.send({ output: { offset, data } });
+        else this.send({ snapshot: { offset, data, last: (flags & LAST_FRAGMENT) !== 0 } });
       },
       onControl: (message) => {
         if (message.type === 'process_exited') last = null;
         if (message.type !== 'detached') {
-          this.#send(controlToProto(message));
+          this.send(controlToProto(message));
           return;
         }
         telling = true;
         const end = new DomainError(message.code, 'The attachment was ended; resume at the offset given.');
         // Not before the frame is on its way: grpc-js drops what still waits when a call ends with an error.
-        this.#send(controlToProto(message), () => {
-          this.#fail(end);
+        this.send(controlToProto(message), () => {
+          this.fail(end);
         });
       },
       onClose: () => {
         if (telling) return;
-        if (last === null) this.#finish();
-        else this.#fail(last);
+        if (last === null) this.finish();
+        else this.fail(last);
       },
     };
   }
 
-  /**
-   * Writes one frame; a client that does not keep up stops the link, and with it the runner's cursor.
-   * @param sent called when the frame is on its way
-   */
-  #send(response: AttachResponse, sent?: () => void): void {
-    if (this.#ended || this.call.write(response, sent)) return;
-    this.#attachment?.holdUntil((resume) => this.call.once('drain', resume));
-  }
-
-  #fail(error: DomainError): void {
-    if (this.#ended) return;
-    this.#release();
-    this.call.emit('error', toGrpcStatus(error, this.caller.requestId));
-  }
-
-  #finish(): void {
-    if (this.#ended) return;
-    this.#release();
-    this.call.end();
-  }
-
-  #release(): void {
-    this.#ended = true;
+  protected override release(): void {
     clearTimeout(this.#firstFrame);
-    this.#cancelExpiry?.();
-    this.#attachment?.close();
-    this.onEnd();
   }
 }

@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { Audited } from '../audit/audited.decorator.js';
 import { RequirePermission } from '../authorization/decorators.js';
 import type { CallerContext } from '../kernel/request-context.js';
+import { Gone } from '../transport/call.js';
 import { Caller } from '../transport/caller.js';
 import {
   frameSchemas,
@@ -15,9 +16,11 @@ import {
   sessionSchema,
   type StartCommand,
   startSchema,
+  waitQuerySchema,
 } from './pty.schema.js';
 import { PtyService, type SessionPage } from './pty.service.js';
 import { SessionStarts, type StartedView, startFacts } from './session-starts.js';
+import { SessionWaits } from './session-waits.js';
 import type { SessionView } from './session-view.js';
 
 const onSession = { resource: 'session', field: 'id' } as const;
@@ -36,6 +39,7 @@ export class PtyController {
   constructor(
     private readonly sessions: PtyService,
     private readonly starts: SessionStarts,
+    private readonly waits: SessionWaits,
   ) {}
 
   @Post()
@@ -111,6 +115,18 @@ export class PtyController {
     @Body({ schema: inputSchema }) { data }: z.output<typeof inputSchema>,
   ): Promise<void> {
     await this.sessions.write(caller, { id, data });
+  }
+
+  /** The session once it has ended, or as it is when the time is up. */
+  @Get(':id/wait')
+  @RequirePermission('pty:view', onSession)
+  wait(
+    @Caller() caller: CallerContext,
+    @Param({ schema: sessionSchema }) { id }: SessionCommand,
+    @Query({ schema: waitQuerySchema }) query: z.output<typeof waitQuerySchema>,
+    @Gone() gone: AbortSignal,
+  ): Promise<SessionView> {
+    return this.waits.wait(caller, { id, ...query }, gone);
   }
 
   /** A piece of the retained output, as bytes; the offsets are in the headers. */

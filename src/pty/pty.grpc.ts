@@ -1,6 +1,7 @@
 import type { ServerDuplexStream } from '@grpc/grpc-js';
 import { Controller } from '@nestjs/common';
 import { GrpcMethod, GrpcStreamCall, Payload } from '@nestjs/microservices';
+import { from, ignoreElements, type Observable } from 'rxjs';
 import { z } from 'zod';
 import { Audited } from '../audit/audited.decorator.js';
 import { Authenticated, RequirePermission } from '../authorization/decorators.js';
@@ -10,6 +11,7 @@ import type { ListResponse } from '../generated/gatehouse/pty/v1/ListResponse.js
 import type { Session } from '../generated/gatehouse/pty/v1/Session.js';
 import type { StartResponse } from '../generated/gatehouse/pty/v1/StartResponse.js';
 import type { CallerContext } from '../kernel/request-context.js';
+import { Call, Gone } from '../transport/call.js';
 import { Caller } from '../transport/caller.js';
 import { GrpcAttachments } from './grpc-attachments.js';
 import {
@@ -23,11 +25,17 @@ import {
   signalSchema,
   type StartCommand,
   startSchema,
+  type StreamOutputCommand,
+  streamOutputSchema,
+  type WaitCommand,
+  waitSchema,
   type WriteCommand,
   writeSchema,
 } from './pty.schema.js';
+import type { OutputCall } from './output-stream.js';
 import { PtyService } from './pty.service.js';
 import { SessionStarts, startFacts } from './session-starts.js';
+import { SessionWaits } from './session-waits.js';
 import { plainEnum, toProto } from './session-proto.js';
 
 const SERVICE = 'PtyService';
@@ -48,6 +56,7 @@ export class PtyGrpc {
     private readonly sessions: PtyService,
     private readonly starts: SessionStarts,
     private readonly attachments: GrpcAttachments,
+    private readonly waits: SessionWaits,
   ) {}
 
   @GrpcMethod(SERVICE)
@@ -119,6 +128,30 @@ export class PtyGrpc {
     @Caller() caller: CallerContext,
   ): Promise<{ session: Session }> {
     return { session: toProto(await this.sessions.kill(caller, command)) };
+  }
+
+  @GrpcMethod(SERVICE)
+  @RequirePermission('pty:view', onSession)
+  async waitExit(
+    @Payload({ schema: waitSchema }) command: WaitCommand,
+    @Caller() caller: CallerContext,
+    @Gone() gone: AbortSignal,
+  ): Promise<{ session: Session }> {
+    return { session: toProto(await this.waits.wait(caller, command, gone)) };
+  }
+
+  /**
+   * What it answers goes to the call itself, which says when it has room; Nest is told only that it is over, since it
+   * would collect without bound.
+   */
+  @GrpcMethod(SERVICE)
+  @RequirePermission('pty:view', onSession)
+  streamOutput(
+    @Payload({ schema: streamOutputSchema }) command: StreamOutputCommand,
+    @Caller() caller: CallerContext,
+    @Call() call: OutputCall,
+  ): Observable<never> {
+    return from(this.attachments.serveOutput(call, caller, command)).pipe(ignoreElements());
   }
 
   /** Which session it is about only the first frame says; each frame is authorised by its own permission. */

@@ -13,6 +13,7 @@ import { SharingService } from './sharing.service.js';
 import { SessionEnds } from './session-ends.js';
 import { SessionFollower } from './session-follower.js';
 import { SessionStarts } from './session-starts.js';
+import { SessionWaits } from './session-waits.js';
 import { SessionStore } from './session-store.js';
 
 /** Sessions: PTYs that live in the runner. Needs REQUEST_KEYS from a global module. */
@@ -27,10 +28,11 @@ import { SessionStore } from './session-store.js';
     SessionStore,
     SessionEnds,
     SessionStarts,
+    SessionWaits,
     RequestHash,
     SessionFollower,
   ],
-  exports: [SessionFollower, GrpcAttachments],
+  exports: [SessionFollower, GrpcAttachments, SessionWaits],
 })
 export class PtyModule implements OnModuleInit {
   constructor(

@@ -93,6 +93,19 @@ export const outputSchema = z.strictObject({
 });
 export type OutputCommand = z.output<typeof outputSchema>;
 
+/** Longest wait of one call: a program asks again. */
+const MAX_WAIT_SECONDS = 3600;
+/** Over HTTP, where proxies give up on a silent answer. */
+const MAX_POLL_SECONDS = 60;
+export const waitSchema = z.strictObject({
+  id,
+  timeout_seconds: z.int().min(1).max(MAX_WAIT_SECONDS).default(MAX_WAIT_SECONDS),
+});
+export type WaitCommand = z.output<typeof waitSchema>;
+
+export const streamOutputSchema = z.strictObject({ id, from: offset.optional() });
+export type StreamOutputCommand = z.output<typeof streamOutputSchema>;
+
 export const attachSchema = z.strictObject({
   session: id,
   from: offset.optional(),
@@ -126,7 +139,7 @@ export const attachByAddressSchema = z.strictObject({
   writer_id: attachSchema.shape.writer_id,
 });
 
-/** `GET /sessions` and `GET /sessions/:id/output`, whose numbers are text in the address. */
+/** `GET /sessions`, `GET /sessions/:id/output` and `GET /sessions/:id/wait`, whose numbers are text in the address. */
 export const listQuerySchema = z.strictObject({
   state: listSchema.shape.state,
   limit: decimal(z.int().min(1).max(100)).default(50),
@@ -135,6 +148,10 @@ export const listQuerySchema = z.strictObject({
 export const outputQuerySchema = z.strictObject({
   from: decimal(offset).optional(),
   limit: decimal(z.int().min(1).max(MAX_OUTPUT_BYTES)).default(65_536),
+});
+
+export const waitQuerySchema = z.strictObject({
+  timeout_seconds: decimal(z.int().min(1).max(MAX_POLL_SECONDS)).default(MAX_POLL_SECONDS),
 });
 
 /** What a frame of an attachment carries, without the naming of its session. */

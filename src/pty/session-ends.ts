@@ -9,11 +9,18 @@ import { type SessionEnd, type SessionKey, SessionStore } from './session-store.
 /** Records how sessions end, each exactly once, however many gateways hear of it. */
 @Injectable()
 export class SessionEnds {
+  readonly #listeners = new Set<(id: string) => void>();
+
   constructor(
     private readonly store: SessionStore,
     private readonly audit: AuditTrail,
     @Inject(CLOCK) private readonly clock: Clock,
   ) {}
+
+  /** Tells of every end that is on record now, whichever gateway recorded it. */
+  onRecorded(listener: (id: string) => void): void {
+    this.#listeners.add(listener);
+  }
 
   /** A session that the runner says has ended. @param tenant of the caller who ended it; null: the runner told by itself */
   async record(session: RunnerSession__Output, tenant: string | null = null): Promise<void> {
@@ -42,6 +49,7 @@ export class SessionEnds {
 
   async #end(key: SessionKey, end: SessionEnd): Promise<void> {
     const row = await this.store.end(key, end);
+    for (const listener of this.#listeners) listener(key.id);
     if (row === null) return;
     // Nobody calls here: the event belongs to the session's owner and tenant.
     this.audit.note(systemContext(), {

@@ -1,6 +1,6 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { LRUCache } from 'lru-cache';
-import { type EntityManager, IsNull } from 'typeorm';
+import { type EntityManager, In, IsNull } from 'typeorm';
 import type { Resource } from '../authorization/policy.js';
 import { CONFIG, type Config } from '../config/load.js';
 import { SecurityFeed } from '../database/security-feed.js';
@@ -215,6 +215,14 @@ export class SessionStore {
         where: { runner, endedAt: IsNull() },
       }),
     );
+  }
+
+  /** Those of these sessions that have not ended, whosever they are. */
+  async stillLive(ids: readonly string[]): Promise<ReadonlySet<string>> {
+    const rows = await this.scope.system((manager) =>
+      manager.find(SessionEntity, { select: { id: true }, where: { id: In(ids), endedAt: IsNull() } }),
+    );
+    return new Set(rows.map(({ id }) => id));
   }
 
   /** Records the size of a session that lives. */

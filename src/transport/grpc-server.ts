@@ -17,6 +17,16 @@ const PACKAGE = 'gatehouse.pty.v1';
 /** What probes can ask for: the server as a whole, and its service. */
 const SERVICES = ['', `${PACKAGE}.PtyService`];
 
+/** What the operator may choose. */
+export interface GrpcServerOptions {
+  /** Whether those with a credential may ask what is served. */
+  readonly reflection: boolean;
+  /** A connection takes no new calls after so long; 0: for ever. Clients go on with another connection by themselves. */
+  readonly maxAgeSeconds: number;
+  /** What is under way then has so long before the connection is closed. */
+  readonly graceSeconds: number;
+}
+
 type ServeStream = ReturnType<ServerGrpc['createStreamCallMethod']>;
 
 /**
@@ -27,7 +37,7 @@ export class GatehouseGrpcServer extends ServerGrpc {
   readonly health = new BoundedHealth(SERVICES);
 
   /** @param url `host:port` */
-  constructor(url: string, gate: ServerInterceptor) {
+  constructor(url: string, gate: ServerInterceptor, options: GrpcServerOptions) {
     super({
       url,
       package: PACKAGE,
@@ -36,9 +46,9 @@ export class GatehouseGrpcServer extends ServerGrpc {
       maxReceiveMessageLength: MAX_MESSAGE,
       maxMetadataSize: 16 * 1024,
       keepalive: { keepaliveTimeMs: 20_000, keepaliveTimeoutMs: 10_000, http2MinTimeBetweenPingsMs: 5000 },
-      channelOptions: { interceptors: [gate], 'grpc.max_concurrent_streams': MAX_STREAMS },
+      channelOptions: { interceptors: [gate], 'grpc.max_concurrent_streams': MAX_STREAMS, ...ageOptions(options) },
       onLoadPackageDefinition: (definition: PackageDefinition, server: Server) => {
-        new ReflectionService(definition).addToServer(server);
+        if (options.reflection) new ReflectionService(definition).addToServer(server);
         this.health.addToServer(server);
       },
     });
@@ -72,3 +82,11 @@ export class GatehouseGrpcServer extends ServerGrpc {
     };
   }
 }
+
+const ageOptions = ({ maxAgeSeconds, graceSeconds }: GrpcServerOptions): Record<string, number> =>
+  maxAgeSeconds === 0
+    ? {}
+    : {
+        'grpc.max_connection_age_ms': maxAgeSeconds * 1000,
+        'grpc.max_connection_age_grace_ms': graceSeconds * 1000,
+      };

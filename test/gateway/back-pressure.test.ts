@@ -2,8 +2,9 @@ import type { ServiceError } from '@grpc/grpc-js';
 import { readFileSync } from 'node:fs';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import type { AttachResponse__Output } from '../../src/generated/gatehouse/pty/v1/AttachResponse.js';
+import type { StreamOutputResponse__Output } from '../../src/generated/gatehouse/pty/v1/StreamOutputResponse.js';
 import { pause, TestGateway, token, until } from '../support/gateway.js';
-import { endOf, GrpcClient, reasonOf } from '../support/grpc-client.js';
+import { endOf, GrpcClient, type OutputCall, reasonOf } from '../support/grpc-client.js';
 import { rest, startSession } from '../support/rest.js';
 import { WsClient } from '../support/ws-client.js';
 
@@ -121,6 +122,38 @@ describe('a client that stops reading a flood', () => {
     const resumed = await new Promise<AttachResponse__Output>((resolve) => again.once('data', resolve));
     again.on('error', () => undefined).cancel();
     expect(Number(resumed.attached?.from)).toBeGreaterThanOrEqual(next);
+    grpc.close();
+    fast.close();
+  });
+
+  it('over StreamOutput costs the gateway no memory, is told that it lagged, and goes on where it was', async () => {
+    const fast = await drain();
+    const grpc = new GrpcClient(gateway, alice);
+    let [next, gaps] = [-1, 0];
+    const follow = (stream: OutputCall): Promise<ServiceError | null> => {
+      stream.on('data', ({ output }: StreamOutputResponse__Output) => {
+        if (!output) return;
+        const { offset, data = Buffer.alloc(0) } = output;
+        if ((next >= 0 && Number(offset) !== next) || !isFlood(data, Number(offset))) gaps += 1;
+        next = Number(offset) + data.length;
+      });
+      return endOf(stream);
+    };
+    const stream = grpc.streamOutput({ id });
+    const end = follow(stream);
+    await until('some output', () => next > 0);
+    await until('warm buffers', () => fast.received > 32 * MIB);
+    stream.pause();
+    expect(await growthDuringFlood()).toBeLessThan(GROWTH);
+    stream.resume();
+    expect(reasonOf((await end) as ServiceError)).toBe('LAGGING');
+    expect(gaps).toBe(0);
+    const [resumed, from] = [grpc.streamOutput({ id, from: next }), next];
+    next = -1;
+    void follow(resumed);
+    await until('it to go on', () => next > from);
+    expect(gaps).toBe(0);
+    resumed.cancel();
     grpc.close();
     fast.close();
   });

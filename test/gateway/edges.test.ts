@@ -1,10 +1,11 @@
 import { connect } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { credentials, loadPackageDefinition, type ServiceError } from '@grpc/grpc-js';
+import { credentials, loadPackageDefinition } from '@grpc/grpc-js';
 import { loadSync } from '@grpc/proto-loader';
 import { protoPath as healthProto } from 'grpc-health-check';
 import { TestGateway, token } from '../support/gateway.js';
 import { GrpcClient, reasonOf, refused } from '../support/grpc-client.js';
+import { reflect } from '../support/reflection.js';
 import { codeOf, rest } from '../support/rest.js';
 
 /** Sends bytes as they are; the whole answer. */
@@ -181,27 +182,8 @@ describe('the edges', () => {
     });
     expect(status).toBe(1);
     client.close();
-    const reflect = async (credential: string | null): Promise<string> => {
-      const grpc = new GrpcClient(gateway, credential);
-      const path = '/grpc.reflection.v1.ServerReflection/ServerReflectionInfo';
-      const same = (value: Buffer): Buffer => value;
-      const stream = grpc.client.makeBidiStreamRequest(path, same, same, grpc.metadata);
-      // host = "", list_services = ""
-      stream.write(Buffer.from([0x3a, 0x00]));
-      const heard = await new Promise<string>((resolve) => {
-        stream.on('data', (data: Buffer) => {
-          resolve(data.toString('latin1'));
-        });
-        stream.on('error', (error: ServiceError) => {
-          resolve(String(error.code));
-        });
-      });
-      stream.cancel();
-      grpc.close();
-      return heard;
-    };
-    expect(await reflect(null)).toBe('16');
-    expect(await reflect(alice)).toContain('gatehouse.pty.v1.PtyService');
+    expect(await reflect(gateway, null)).toBe('16');
+    expect(await reflect(gateway, alice)).toContain('gatehouse.pty.v1.PtyService');
   });
 
   it('gRPC errors carry google.rpc details and the request id', async () => {

@@ -26,6 +26,7 @@ describe('what a caller may do', () => {
         ['GET', '', undefined],
         ['DELETE', '', undefined],
         ['GET', '/output', undefined],
+        ['GET', '/wait', undefined],
         ['POST', '/input', { data: 'x' }],
         ['POST', '/signal', { signal: 'KILL' }],
         ['POST', '/resize', { cols: 80, rows: 24 }],
@@ -38,6 +39,8 @@ describe('what a caller may do', () => {
       }
       const grpc = new GrpcClient(gateway, bob);
       expect((await refused(grpc.call('kill', { id }))).code).toBe(5);
+      expect((await refused(grpc.call('waitExit', { id }))).code).toBe(5);
+      expect(((await endOf(grpc.streamOutput({ id }))) as ServiceError).code).toBe(5);
       const stream = grpc.attach();
       stream.write({ attach: { session: id } });
       expect(((await endOf(stream)) as ServiceError).code).toBe(5);
@@ -72,8 +75,12 @@ describe('what a caller may do', () => {
     expect((await refused(grpc.call('start', {}))).code).toBe(7);
     const stream = grpc.attach();
     stream.write({ attach: { session: alices } });
-    const end = (await endOf(stream)) as ServiceError;
-    expect([end.code, reasonOf(end)]).toEqual([7, 'PERMISSION_DENIED']);
+    for (const refusedStream of [stream, grpc.streamOutput({ id: alices })]) {
+      const end = (await endOf(refusedStream)) as ServiceError;
+      expect([end.code, reasonOf(end)]).toEqual([7, 'PERMISSION_DENIED']);
+    }
+    expect(reasonOf(await refused(grpc.call('waitExit', { id: alices })))).toBe('PERMISSION_DENIED');
+    expect(codeOf(await rest(gateway, nobody, 'GET', `/api/v1/sessions/${alices}/wait`))).toBe('PERMISSION_DENIED');
     grpc.close();
     // The refused stream took nothing down: a guard's refusal once ended the process.
     expect((await rest(gateway, alice, 'GET', '/api/v1/sessions')).status).toBe(200);

@@ -1,14 +1,18 @@
 import {
   type ClientDuplexStream,
+  type ClientReadableStream,
   credentials,
   loadPackageDefinition,
   Metadata,
   type ServiceError,
 } from '@grpc/grpc-js';
 import { loadSync } from '@grpc/proto-loader';
+import type { Readable } from 'node:stream';
 import protobuf from 'protobufjs';
 import type { AttachRequest } from '../../src/generated/gatehouse/pty/v1/AttachRequest.js';
 import type { AttachResponse__Output } from '../../src/generated/gatehouse/pty/v1/AttachResponse.js';
+import type { StreamOutputRequest } from '../../src/generated/gatehouse/pty/v1/StreamOutputRequest.js';
+import type { StreamOutputResponse__Output } from '../../src/generated/gatehouse/pty/v1/StreamOutputResponse.js';
 import type { PtyServiceClient } from '../../src/generated/gatehouse/pty/v1/PtyService.js';
 import type { ProtoGrpcType } from '../../src/generated/pty.js';
 import type { TestGateway } from './gateway.js';
@@ -18,7 +22,9 @@ const proto = loadPackageDefinition(
 ) as unknown as ProtoGrpcType;
 
 export type AttachStream = ClientDuplexStream<AttachRequest, AttachResponse__Output>;
-type Method = 'start' | 'get' | 'list' | 'write' | 'resize' | 'signal' | 'kill' | 'share' | 'listShares' | 'unshare';
+export type OutputCall = ClientReadableStream<StreamOutputResponse__Output>;
+type Session = 'start' | 'get' | 'list' | 'write' | 'resize' | 'signal' | 'kill' | 'waitExit';
+type Method = Session | 'share' | 'listShares' | 'unshare';
 
 /** A gRPC client of one gateway with one credential. */
 export class GrpcClient {
@@ -56,6 +62,10 @@ export class GrpcClient {
     return this.client.attach(metadata);
   }
 
+  streamOutput(request: StreamOutputRequest): OutputCall {
+    return this.client.streamOutput(request, this.metadata);
+  }
+
   close(): void {
     this.client.close();
   }
@@ -90,11 +100,11 @@ export async function refused(call: Promise<unknown>): Promise<ServiceError> {
 }
 
 /** How a stream ended: its error, or null. */
-export function endOf(stream: AttachStream): Promise<ServiceError | null> {
+export function endOf(stream: Readable): Promise<ServiceError | null> {
   return new Promise((resolve) => {
     stream.on('data', () => undefined);
-    stream.on('error', (error: ServiceError) => {
-      resolve(error);
+    stream.on('error', (error) => {
+      resolve(error as ServiceError);
     });
     stream.on('end', () => {
       setTimeout(() => {
