@@ -140,6 +140,30 @@ describe('waiting for the end of a session', () => {
     client.close();
   });
 
+  it('makes room when a poll over REST is given up, too', async () => {
+    const id = await start('/bin/cat');
+    const emma = token({ sub: 'emma', roles: ['operator'] });
+    const given = new AbortController();
+    const poll = () =>
+      fetch(`${gateway.url}/api/v1/sessions/${id}/wait`, {
+        headers: { authorization: `Bearer ${emma}` },
+        signal: given.signal,
+      }).then(
+        (answer) => answer.status,
+        () => 0,
+      );
+    let refusals = 0;
+    const polls = Array.from({ length: MAX_WAITS_EACH + 1 }, async () => {
+      const code = await poll();
+      if (code === 429) refusals += 1;
+      return code;
+    });
+    await until('the limit', () => refusals > 0);
+    given.abort();
+    expect((await Promise.all(polls)).filter((code) => code !== 0)).toEqual([429]);
+    await until('room', async () => (await overRest(id, '?timeout_seconds=1', gateway, emma)).status === 200);
+  });
+
   it('has room again after deadlines, too', async () => {
     const id = await start('/bin/cat');
     const dora = token({ sub: 'dora', roles: ['operator'] });
