@@ -21,9 +21,11 @@ import { claimSocket } from './claim.js';
 import { createControlServer } from './control-server.js';
 import { closeInherited } from './descriptors.js';
 import { runnerId } from './identity.js';
+import { endLeftovers } from './leftovers.js';
 import { createLinkServer } from './link-server.js';
 import { parseOptions, type RunnerOptions } from './options.js';
 import { Registry } from './registry.js';
+import { SessionGroups } from './session-groups.js';
 
 /** How long clients have to read what was sent before the runner exits. */
 const FAREWELL_MS = 1000;
@@ -34,6 +36,7 @@ interface Running {
   readonly registry: Registry;
   readonly control: Server;
   readonly link: NetServer;
+  readonly groups: SessionGroups;
   /** What to remove at the end, beside the control socket. */
   readonly files: readonly string[];
 }
@@ -45,16 +48,40 @@ async function main(options: RunnerOptions): Promise<void> {
 
   const epoch = randomToken(16);
   const id = runnerId(resolve(options.idFile));
-  const registry = createRegistry(options, epoch);
+  const groups = new SessionGroups(id);
+  const registry = createRegistry(options, id, epoch, groups);
   const link = createLinkServer(registry, log);
   const control = createControlServer(registry, { id, epoch, version: VERSION }, log, async () => {
     await registry.close('shutdown');
     void leave(running);
   });
-  const running: Running = { registry, control, link, files: [file(BYTES_SOCKET), file('runner.pid')] };
+  const running: Running = { registry, control, link, groups, files: [file(BYTES_SOCKET), file('runner.pid')] };
   handleSignals(running);
-  if (!(await claimSocket(file(CONTROL_SOCKET), () => bind(control, link, directory)))) return alreadyRunning();
+  const claimed = await claimSocket(file(CONTROL_SOCKET), async () => {
+    track(groups);
+    await bind(control, link, directory);
+  });
+  if (!claimed) return alreadyRunning();
   log.info({ directory, id, epoch }, 'listening');
+  await clearLeftovers(id, groups);
+}
+
+/** Before the first session starts, and only once it is known that this is the one runner of its directory. */
+function track(groups: SessionGroups): void {
+  if (groups.open()) log.info('sessions are tracked by control groups');
+  else log.info('sessions are tracked by descent, kernel session and environment: no control group can be made');
+}
+
+async function clearLeftovers(id: string, groups: SessionGroups): Promise<void> {
+  try {
+    const { found, left } = await endLeftovers(id, groups.abandoned);
+    groups.removeAbandoned();
+    if (left > 0) log.error({ count: left }, 'processes that a runner left when it died could not be ended');
+    else if (found > 0) log.warn({ count: found }, 'processes that a runner left when it died were ended');
+    else log.info('no leftovers of another runner');
+  } catch (error) {
+    log.error({ err: error }, 'processes that a runner left when it died could not be looked for');
+  }
 }
 
 /** Both sockets are there, for their owner only, before the first call is answered. */
@@ -83,10 +110,10 @@ async function bind(control: Server, link: NetServer, directory: string): Promis
   }
 }
 
-function createRegistry(options: RunnerOptions, epoch: string): Registry {
+function createRegistry(options: RunnerOptions, id: string, epoch: string, groups: SessionGroups): Registry {
   return new Registry({
     ...options,
-    epoch,
+    ...{ id, epoch, groups },
     baseEnvironment: process.env,
     onSurvivors: ({ id }, count) => {
       log.error({ session: id, count }, 'processes of a session could not be ended');
@@ -105,7 +132,7 @@ function handleSignals(running: Running): void {
 }
 
 /** Lets clients read what was sent, then exits. */
-async function leave({ control, link, files }: Running): Promise<never> {
+async function leave({ control, link, groups, files }: Running): Promise<never> {
   const closed = Promise.all([
     new Promise((done) => link.close(done)),
     new Promise<void>((done) => {
@@ -117,6 +144,7 @@ async function leave({ control, link, files }: Running): Promise<never> {
   await Promise.race([closed, setTimeout(FAREWELL_MS)]);
   control.forceShutdown(); // removes its socket
   for (const path of files) rmSync(path, { force: true });
+  groups.close();
   log.info('ended');
   process.exit(0);
 }

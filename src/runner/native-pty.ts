@@ -7,6 +7,7 @@
  */
 import { createRequire } from 'node:module';
 import { withoutGaps } from './descriptors.js';
+import type { SessionGroup } from './session-group.js';
 
 interface NativeFork {
   readonly fd: number;
@@ -47,6 +48,8 @@ export interface ForkOptions {
   readonly env: Readonly<Record<string, string>>;
   readonly cols: number;
   readonly rows: number;
+  /** The control group that the process is born in. */
+  readonly group?: SessionGroup | undefined;
 }
 
 /**
@@ -57,9 +60,11 @@ export function forkPty(options: ForkOptions, onExit: (exitCode: number, signal:
   const [file = '', ...args] = options.command;
   const env = Object.entries(options.env).map(([name, value]) => `${name}=${value}`);
   // -1: keep user and group. true: the line discipline erases whole UTF-8 characters. '': the helper is for macOS.
-  const child = withoutGaps(Math.max(-1, ...masters), () =>
-    native.fork(file, args, env, options.cwd, options.cols, options.rows, -1, -1, true, '', onExit),
-  );
+  const fork = (): NativeFork =>
+    withoutGaps(Math.max(-1, ...masters), () =>
+      native.fork(file, args, env, options.cwd, options.cols, options.rows, -1, -1, true, '', onExit),
+    );
+  const child = options.group ? options.group.enter(fork) : fork();
   masters.add(child.fd);
   return child;
 }

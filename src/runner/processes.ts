@@ -1,7 +1,7 @@
 /** The machine's process table, as far as a session's processes can be in it. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { setImmediate } from 'node:timers/promises';
-import { SESSION_MARKER } from './environment.js';
+import { RUNNER_MARKER, SESSION_MARKER } from './environment.js';
 import { errnoOf } from './errno.js';
 
 export interface ProcessEntry {
@@ -17,11 +17,10 @@ export interface ProcessEntry {
 }
 
 export interface MarkedProcess extends ProcessEntry {
-  /** The Gatehouse session it was started in, by its environment. */
+  /** The session it was started in, or the runner of that, by its environment. */
   readonly marker: string | undefined;
 }
 
-const UUID_LENGTH = 36;
 /** So many processes are read before other work gets its turn. */
 const PER_TURN = 64;
 
@@ -62,30 +61,49 @@ export function scanProcesses(): Promise<MarkedProcess[]> {
     });
     return next;
   }
-  running = scan().finally(() => (running = undefined));
+  running = scan(self?.startTime ?? 0, SESSION_MARKER).finally(() => (running = undefined));
   return running;
 }
 
-async function scan(): Promise<MarkedProcess[]> {
+/** Every living process, however old, with the mark of the runner that its session was started by. */
+export function scanForRunners(): Promise<MarkedProcess[]> {
+  return scan(0, RUNNER_MARKER);
+}
+
+/** What the sessions of this runner process carry: its id, and what tells whether it is alive. */
+export function runnerMark(id: string): string {
+  return [id, process.pid, self?.startTime ?? 0].join(':');
+}
+
+/** Was this mark given by a runner of the given id that is not alive any more? */
+export function isOfDeadRunner(mark: string | undefined, id: string): boolean {
+  const [, of, pid, startTime] = /^([^:]+):(\d+):(\d+)$/.exec(mark ?? '') ?? [];
+  if (of !== id) return false;
+  const runner = readProcess(Number(pid));
+  return runner === undefined || runner.zombie || runner.startTime !== Number(startTime);
+}
+
+async function scan(since: number, name: string): Promise<MarkedProcess[]> {
   const found: MarkedProcess[] = [];
   const pids = readdirSync('/proc').map(Number).filter(Number.isInteger);
   for (const [index, pid] of pids.entries()) {
     if (index % PER_TURN === PER_TURN - 1) await setImmediate();
     const entry = pid === process.pid ? undefined : readProcess(pid);
-    if (!entry || entry.zombie || entry.startTime < (self?.startTime ?? 0)) continue;
-    found.push({ ...entry, marker: readMarker(pid) });
+    if (!entry || entry.zombie || entry.startTime < since) continue;
+    found.push({ ...entry, marker: readVariable(pid, name) });
   }
   return found;
 }
 
-function readMarker(pid: number): string | undefined {
+function readVariable(pid: number, variable: string): string | undefined {
   const environment = readProc(pid, 'environ');
-  const name = `${SESSION_MARKER}=`;
+  const name = `${variable}=`;
   if (!environment) return undefined;
   let at = environment.indexOf(name);
   while (at > 0 && environment[at - 1] !== 0) at = environment.indexOf(name, at + 1);
   if (at < 0) return undefined;
-  return environment.toString('latin1', at + name.length, at + name.length + UUID_LENGTH);
+  const end = environment.indexOf(0, at);
+  return environment.toString('latin1', at + name.length, end < 0 ? undefined : end);
 }
 
 const GONE_OR_FOREIGN = ['ENOENT', 'ESRCH', 'EACCES', 'EPERM'];

@@ -30,7 +30,12 @@ const MAX_DRAIN_BYTES = 1024 * 1024;
 /** All PTYs read into this: a read and its callback happen in one turn, and the callback copies what it keeps. */
 const slab = Buffer.allocUnsafeSlow(128 * 1024);
 
-const SIGNAL_NAMES = new Map<number, string>(Object.entries(constants.signals).map(([name, value]) => [value, name]));
+/** A number with two names (SIGABRT, SIGIOT) has the usual one, which comes first. */
+const SIGNAL_NAMES = new Map<number, string>(
+  Object.entries(constants.signals)
+    .map(([name, value]): [number, string] => [value, name])
+    .reverse(),
+);
 
 /** A process on a PTY. */
 export class Pty {

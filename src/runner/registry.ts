@@ -4,9 +4,11 @@ import { isId } from '../kernel/ids.js';
 import { checkStartable, resolveCommand, resolveDirectory } from './command.js';
 import { sessionEnvironment } from './environment.js';
 import { type Lifetime, lifetimeEnd } from './lifetime.js';
+import { runnerMark } from './processes.js';
 import { RingBudget } from './ring-budget.js';
 import { Screens } from './screen/screens.js';
 import { Session } from './session.js';
+import type { SessionGroups } from './session-groups.js';
 import { checkSize } from './size.js';
 
 /** Retained output of ended sessions, all together, and their number; the ones that ended first go first. */
@@ -16,6 +18,8 @@ const LONGEST_SWEEP_MS = 60_000;
 const LIFETIMES_EVERY_MS = 500;
 
 export interface RegistryOptions {
+  /** The runner's id. */
+  readonly id: string;
   readonly epoch: string;
   readonly ringBytes: number;
   readonly ringsTotalBytes: number;
@@ -24,6 +28,8 @@ export interface RegistryOptions {
   /** The runner's own environment, of which a session inherits an allowed part. */
   readonly baseEnvironment: Readonly<Record<string, string | undefined>>;
   readonly onSurvivors: (session: Session, count: number) => void;
+  /** Where each session's processes are kept together, if anywhere. */
+  readonly groups?: SessionGroups;
   readonly clock?: Pick<Clock, 'now'>;
   /** The monotonic clock, milliseconds. */
   readonly elapsed?: () => number;
@@ -91,14 +97,22 @@ export class Registry {
   start(asked: StartOptions): StartedSession {
     this.#checkStart(asked);
     const { baseEnvironment, epoch, ringBytes, maxSessions, onSurvivors } = this.options;
-    const env = sessionEnvironment(baseEnvironment, asked.env, asked.id);
+    const env = sessionEnvironment(baseEnvironment, asked.env, asked.id, runnerMark(this.options.id));
     const command = resolveCommand(asked.command, baseEnvironment['SHELL']);
     const cwd = resolveDirectory(asked.cwd);
     checkStartable(command, cwd, env);
     if (this.#running.size >= maxSessions) throw new DomainError('SESSION_LIMIT', 'The runner has no room left.');
+    const group = this.options.groups?.create(asked.id);
     const session = startSession({
       ...{ id: asked.id, cols: asked.cols, rows: asked.rows, lifetime: asked.lifetime, command, cwd, env, epoch },
-      ...{ ringBytes, ringBudget: this.#ringBudget, onSurvivors, elapsed: this.#elapsed, screens: this.#screens },
+      ...{
+        ringBytes,
+        ringBudget: this.#ringBudget,
+        onSurvivors,
+        elapsed: this.#elapsed,
+        screens: this.#screens,
+        group,
+      },
       now: () => this.#clock.now(),
       onEnd: this.#onEnd,
       onResize: this.#tell,
@@ -187,6 +201,7 @@ function startSession(options: ConstructorParameters<typeof Session>[0]): Sessio
   try {
     return new Session(options);
   } catch (cause) {
+    void options.group?.remove();
     throw new DomainError('START_FAILED', 'No terminal or no process was to be had.', { cause });
   }
 }

@@ -72,7 +72,8 @@ export class Session implements AttachedSession, Mortal {
     this.rows = options.rows;
     this.ring = new Ring(options.ringBytes, options.ringBudget);
     this.#pty = new Pty(options, { onData: this.#onData, onExit: this.#onExit });
-    this.#root = { sessionId: options.id, pid: this.#pty.pid, startTime: this.#pty.startTime };
+    const { pid, startTime } = this.#pty;
+    this.#root = { sessionId: options.id, pid, startTime, group: options.group };
     this.#resizer = new Resizer((cols, rows) => {
       this.#pty.resize(cols, rows);
     });

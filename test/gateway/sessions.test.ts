@@ -176,7 +176,8 @@ describe('sessions, on all three transports', () => {
       .split('\r\n')
       .map((line) => line.split('=')[0])
       .filter((name) => name !== '');
-    const allowed = /^(PATH|HOME|SHELL|TERM|LANG|LC_\w+|TZ|USER|LOGNAME|COLORTERM|PWD|GATEHOUSE_SESSION_ID|MINE)$/;
+    const allowed =
+      /^(PATH|HOME|SHELL|TERM|LANG|LC_\w+|TZ|USER|LOGNAME|COLORTERM|PWD|GATEHOUSE_SESSION_ID|GATEHOUSE_RUNNER|MINE)$/;
     expect(names.filter((name) => !allowed.test(name ?? ''))).toEqual([]);
     expect(names).toContain('MINE');
   });

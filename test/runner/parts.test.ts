@@ -76,19 +76,23 @@ describe('input positions', () => {
 });
 
 describe('the environment of a session', () => {
-  it('is the allowed part of the runner’s, the caller’s on top, and the mark', () => {
+  it('is the allowed part of the runner’s, the caller’s on top, and the marks', () => {
     const base = { PATH: '/bin', LC_ALL: 'C', SECRET: 'x', DATABASE_URL: 'x', LANG: 'C', TERM: 'dumb' };
-    expect(sessionEnvironment(base, { LANG: 'de', EDITOR: 'vi' }, 'id')).toEqual({
-      ...{ PATH: '/bin', LC_ALL: 'C', LANG: 'de', EDITOR: 'vi', TERM: 'xterm-256color', GATEHOUSE_SESSION_ID: 'id' },
+    expect(sessionEnvironment(base, { LANG: 'de', EDITOR: 'vi' }, 'id', 'runner:1:2')).toEqual({
+      ...{ PATH: '/bin', LC_ALL: 'C', LANG: 'de', EDITOR: 'vi', TERM: 'xterm-256color' },
+      ...{ GATEHOUSE_SESSION_ID: 'id', GATEHOUSE_RUNNER: 'runner:1:2' },
     });
   });
 
-  it.each(['LD_PRELOAD', 'NODE_OPTIONS', 'GIT_CONFIG_COUNT', 'GATEHOUSE_SESSION_ID', 'IFS'])('refuses %s', (name) => {
-    expect(isRefusedEnvironmentName(name)).toBe(true);
-    const start = (): unknown => sessionEnvironment({}, { [name]: 'x' }, 'id');
-    expect(start).toThrow(expect.objectContaining({ code: 'INVALID_ARGUMENT' }));
-    expect(start).toThrow(name);
-  });
+  it.each(['LD_PRELOAD', 'NODE_OPTIONS', 'GIT_CONFIG_COUNT', 'GATEHOUSE_SESSION_ID', 'GATEHOUSE_RUNNER', 'IFS'])(
+    'refuses %s',
+    (name) => {
+      expect(isRefusedEnvironmentName(name)).toBe(true);
+      const start = (): unknown => sessionEnvironment({}, { [name]: 'x' }, 'id', 'r');
+      expect(start).toThrow(expect.objectContaining({ code: 'INVALID_ARGUMENT' }));
+      expect(start).toThrow(name);
+    },
+  );
 
   it('refuses names and values the system cannot hold', () => {
     for (const [name, value] of [
@@ -97,7 +101,7 @@ describe('the environment of a session', () => {
       ['A\0', 'x'],
       ['A', 'x\0'],
     ] as const) {
-      expect(() => sessionEnvironment({}, { [name]: value }, 'id')).toThrow('environment variable');
+      expect(() => sessionEnvironment({}, { [name]: value }, 'id', 'r')).toThrow('environment variable');
     }
   });
 });

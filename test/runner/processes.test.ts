@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process';
-import { readdirSync, readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { alive, uniqueSleep } from './alive.js';
 import { codeOf, RunnerProcess } from './runner-process.js';
 import { until } from './until.js';
 
@@ -9,25 +9,6 @@ beforeAll(async () => {
   runner = await RunnerProcess.start([], { ...process.env, SECRET_TOKEN: 'leak', DATABASE_URL: 'leak', LC_ALL: 'C' });
 });
 afterAll(() => runner.stop());
-
-/** Living processes whose command line contains a text. */
-function alive(text: string): number[] {
-  return readdirSync('/proc')
-    .map(Number)
-    .filter((pid) => Number.isInteger(pid) && pid !== process.pid)
-    .filter((pid) => {
-      try {
-        const state = readFileSync(`/proc/${String(pid)}/stat`, 'latin1').split(') ')[1]?.[0];
-        return state !== 'Z' && readFileSync(`/proc/${String(pid)}/cmdline`, 'latin1').includes(text);
-      } catch {
-        return false;
-      }
-    });
-}
-
-/** A time to sleep that no other test uses: names the processes of one test. */
-let nextSleep = 700_000;
-const uniqueSleep = (): string => String(nextSleep++) + String(process.pid);
 
 describe('killing a session', () => {
   it('leaves no process: children, background jobs, nohup, setsid and double forks', async () => {
@@ -158,11 +139,12 @@ describe('what a session sees', () => {
       .trim()
       .split('\r\n')
       .map((line) => line.slice(0, line.indexOf('=')));
+    const marks = ['GATEHOUSE_SESSION_ID', 'GATEHOUSE_RUNNER'];
     const allowed = ['PATH', 'HOME', 'SHELL', 'LANG', 'LC_ALL', 'TZ', 'USER', 'LOGNAME', 'COLORTERM', 'TERM'];
-    expect(names).toEqual(expect.arrayContaining(['PATH', 'LC_ALL', 'TERM', 'EDITOR', 'GATEHOUSE_SESSION_ID']));
-    expect(
-      names.filter((name) => ![...allowed, 'EDITOR', 'GATEHOUSE_SESSION_ID'].includes(name) && !name.startsWith('LC_')),
-    ).toEqual([]);
+    expect(names).toEqual(expect.arrayContaining(['PATH', 'LC_ALL', 'TERM', 'EDITOR', ...marks]));
+    expect(names.filter((name) => ![...allowed, 'EDITOR', ...marks].includes(name) && !name.startsWith('LC_'))).toEqual(
+      [],
+    );
   });
 
   it('is no descriptor but its own terminal: not the runner’s sockets, not other sessions’ terminals', async () => {

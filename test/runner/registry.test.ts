@@ -15,11 +15,9 @@ let registry: Registry;
 afterEach(() => registry.close('test'));
 
 function create(retained: { bytes: number; sessions: number }): Registry {
-  const options = { epoch: 'e', ringBytes: 65_536, maxSessions: 10, retentionMs: 60_000, baseEnvironment: process.env };
-  registry = new Registry({
-    ...{ ...options, ringsTotalBytes: 1e9, retained, elapsed: () => elapsed },
-    ...{ clock: { now: () => now }, onSurvivors: () => undefined },
-  });
+  const limits = { ringBytes: 65_536, ringsTotalBytes: 1e9, maxSessions: 10, retentionMs: 60_000 };
+  const options = { id: 'r', epoch: 'e', ...limits, baseEnvironment: process.env, elapsed: () => elapsed };
+  registry = new Registry({ ...options, retained, clock: { now: () => now }, onSurvivors: () => undefined });
   return registry;
 }
 
