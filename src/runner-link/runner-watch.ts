@@ -2,21 +2,37 @@ import type { Log } from '../kernel/log.js';
 import type { RunnerSession__Output } from '../generated/gatehouse/runner/v1/RunnerSession.js';
 import type { WatchResponse__Output } from '../generated/gatehouse/runner/v1/WatchResponse.js';
 import type { RunnerClient } from './runner-client.js';
+import { UnrecordedChanges } from './unrecorded-changes.js';
 
 const RETRY_MS = 500;
 
 export interface RunnerWatcher {
-  /** The runner answers, and what changes from here on is told. Called again after every interruption. */
+  /**
+   * The runner answers, and what changes from here on is told. Called again after every interruption, and until it
+   * succeeds.
+   */
   onConnected(): Promise<void>;
-  /** A session ended, or has another size. */
+  /** A session ended, or has another size. Called again until it succeeds, unless more is told of the session. */
   onChanged(session: RunnerSession__Output): Promise<void>;
   /** The runner stopped answering. */
   onLost(): Promise<void>;
 }
 
+/** One watch of the runner. */
+interface Feed {
+  /** The runner answers. */
+  connected: boolean;
+  over: boolean;
+  error: Error | undefined;
+  /** Resolves when there is something to do. */
+  news: PromiseWithResolvers<void>;
+}
+
 /** Follows the runner for as long as the gateway lives: who ended, and whether the runner itself is there. */
 export class RunnerWatch {
+  readonly #changes = new UnrecordedChanges();
   #stopped = false;
+  #failing = false;
   #cancel: (() => void) | null = null;
   #running: Promise<void> = Promise.resolve();
 
@@ -57,43 +73,66 @@ export class RunnerWatch {
     }
   }
 
-  /** Until the stream ends. Listing comes after the watch began, so that no end falls between the two. */
-  #follow(): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const stream = this.client.watch();
-      let connected = false;
-      // One thing at a time and in order: an end must not overtake the list.
-      let work: Promise<void> = Promise.resolve();
-      const then = (next: () => Promise<void>): void => {
-        work = work.then(next).catch((error: unknown) => {
-          this.logger.error({ err: error }, 'runner event could not be recorded');
-          stream.cancel();
-        });
-      };
-      this.#cancel = () => {
-        stream.cancel();
-      };
-      stream.on('data', ({ changed }: WatchResponse__Output) => {
-        if (changed) then(() => this.watcher.onChanged(changed));
-        else {
-          connected = true;
-          then(() => this.watcher.onConnected());
-        }
-      });
-      const finish = (error?: Error): void => {
-        stream.removeAllListeners();
-        stream.on('error', () => undefined);
-        if (connected && !this.#isStopped()) then(() => this.watcher.onLost());
-        void work.then(() => {
-          if (connected || error === undefined) resolve();
-          else reject(error);
-        });
-      };
-      stream.on('error', finish);
-      stream.on('end', () => {
-        finish();
-      });
+  /**
+   * Until the stream ends, and what it told is taken in. Listing comes after the watch began, so that no end falls between
+   * the two; one thing is done at a time. That something cannot be recorded says nothing of the runner: it is tried again.
+   */
+  async #follow(): Promise<void> {
+    const feed = this.#listen();
+    const isOver = (): boolean => feed.over;
+    let listed = false;
+    while (!isOver()) {
+      await feed.news.promise;
+      feed.news = Promise.withResolvers();
+      let list: boolean = feed.connected && !listed;
+      while (!(await this.#takeIn(list)) && !isOver()) {
+        await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+        list = feed.connected && !listed;
+      }
+      listed ||= list;
+    }
+    // What still cannot be recorded is taken in when the runner is followed again.
+    if (!this.#changes.empty) await this.#takeIn(false);
+    if (feed.connected && !this.#isStopped()) await this.watcher.onLost();
+    if (!feed.connected && feed.error) throw feed.error;
+  }
+
+  /** Begins the watch; what it tells goes into `#changes` at once, so that it is never left unread. */
+  #listen(): Feed {
+    const stream = this.client.watch();
+    this.#cancel = () => {
+      stream.cancel();
+    };
+    const feed: Feed = { connected: false, over: false, error: undefined, news: Promise.withResolvers() };
+    stream.on('data', ({ changed }: WatchResponse__Output) => {
+      if (changed) this.#changes.add(changed);
+      else feed.connected = true;
+      feed.news.resolve();
     });
+    const finish = (error?: Error): void => {
+      feed.over = true;
+      feed.error ??= error;
+      feed.news.resolve();
+    };
+    stream.on('error', finish).on('end', () => {
+      finish();
+    });
+    return feed;
+  }
+
+  /** @returns whether everything that was told is on record */
+  async #takeIn(list: boolean): Promise<boolean> {
+    try {
+      await this.#changes.record((session) => this.watcher.onChanged(session));
+      if (list) await this.watcher.onConnected();
+      if (this.#failing) this.logger.info({}, 'runner events are recorded again');
+      this.#failing = false;
+      return true;
+    } catch (error) {
+      if (!this.#failing) this.logger.error({ err: error }, 'runner events cannot be recorded now');
+      this.#failing = true;
+      return false;
+    }
   }
 
   /** A method, because others change it while `#run` awaits. */

@@ -175,7 +175,8 @@ export class TestGateway {
   }
 
   async query(sql: string, values: unknown[] = []): Promise<Record<string, unknown>[]> {
-    const client = new Client({ connectionString: this.databaseUrl ?? '' });
+    // The database that it really uses: a test may have led it there by another way.
+    const client = new Client({ connectionString: this.environment['DATABASE_URL'] ?? this.databaseUrl ?? '' });
     await client.connect();
     try {
       return (await client.query<Record<string, unknown>>(sql, values)).rows;

@@ -1,0 +1,18 @@
+import type { TestGateway } from './gateway.js';
+
+/** How many rows of an action each of the sessions has in the audit trail. */
+export async function rowsPerSession(
+  gateway: TestGateway,
+  action: string,
+  sessions: readonly string[],
+): Promise<number[]> {
+  const rows = await gateway.query(
+    'SELECT resource, count(*)::int AS rows FROM audit_events WHERE action = $1 GROUP BY resource',
+    [action],
+  );
+  const counts = new Map(rows.map(({ resource, rows: count }) => [resource, Number(count)]));
+  return sessions.map((id) => counts.get(`session:${id}`) ?? 0);
+}
+
+/** One row each: what {@link rowsPerSession} is to say of what happens once. */
+export const onceEach = (sessions: readonly string[]): number[] => sessions.map(() => 1);
