@@ -46,8 +46,9 @@ export function threadsIn(group: string): number[] {
 export function processesIn(group: string, depth = MAX_DEPTH): Set<number> {
   const found = new Set<number>();
   for (const thread of threadsIn(group)) {
-    const pid = Number(/^Tgid:\s*(\d+)$/m.exec(read(`/proc/${String(thread)}/status`) ?? '')?.[1]);
-    if (isPid(pid) && pid !== process.pid) found.add(pid);
+    const pid = /^Tgid:\s*(\d+)$/m.exec(read(`/proc/${String(thread)}/status`) ?? '')?.[1];
+    // One that has ended since may have forked: that somebody was there must not pass for nobody.
+    if (Number(pid) !== process.pid) found.add(Number(pid ?? thread));
   }
   if (depth > 0)
     for (const child of groupsBelow(group)) for (const pid of processesIn(child, depth - 1)) found.add(pid);

@@ -37,6 +37,8 @@ interface Running {
   readonly control: Server;
   readonly link: NetServer;
   readonly groups: SessionGroups;
+  /** Resolves when nothing is left of a runner before this one. */
+  cleared: Promise<void>;
   /** What to remove at the end, beside the control socket. */
   readonly files: readonly string[];
 }
@@ -52,10 +54,17 @@ async function main(options: RunnerOptions): Promise<void> {
   const registry = createRegistry(options, id, epoch, groups);
   const link = createLinkServer(registry, log);
   const control = createControlServer(registry, { id, epoch, version: VERSION }, log, async () => {
-    await registry.close('shutdown');
+    await endAll(running);
     void leave(running);
   });
-  const running: Running = { registry, control, link, groups, files: [file(BYTES_SOCKET), file('runner.pid')] };
+  const running: Running = {
+    registry,
+    control,
+    link,
+    groups,
+    cleared: Promise.resolve(),
+    files: [file(BYTES_SOCKET), file('runner.pid')],
+  };
   handleSignals(running);
   const claimed = await claimSocket(file(CONTROL_SOCKET), async () => {
     track(groups);
@@ -63,7 +72,7 @@ async function main(options: RunnerOptions): Promise<void> {
   });
   if (!claimed) return alreadyRunning();
   log.info({ directory, id, epoch }, 'listening');
-  await clearLeftovers(id, groups);
+  running.cleared = clearLeftovers(id, groups);
 }
 
 /** Before the first session starts, and only once it is known that this is the one runner of its directory. */
@@ -127,8 +136,13 @@ function handleSignals(running: Running): void {
   process.once('SIGTERM', () => {
     process.on('SIGTERM', ignore);
     log.info('shutting down');
-    void running.registry.close('shutdown').then(() => leave(running));
+    void endAll(running).then(() => leave(running));
   });
+}
+
+/** Ends all sessions, and what an earlier runner left: nobody may come after this one who would. */
+async function endAll({ registry, cleared }: Running): Promise<void> {
+  await Promise.all([registry.close('shutdown'), cleared]);
 }
 
 /** Lets clients read what was sent, then exits. */

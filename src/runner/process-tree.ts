@@ -26,6 +26,9 @@ const LAST_POLL_MS = 100;
 /** SIGCONT last: a stopped process must run to notice the others. */
 const POLITE = ['SIGHUP', 'SIGTERM', 'SIGCONT'] as const;
 
+/** Was in the control group a moment ago, and may have left a child there: signalled it is not, but counted. */
+const VANISHED = { ppid: 0, session: 0, foreground: -1, startTime: NaN, zombie: true } as const;
+
 /** Processes that are to end. */
 export interface Doomed {
   /** Those that are there now. Rejects when that cannot be found out. */
@@ -126,8 +129,8 @@ export function familyOf(
  */
 export function withGrouped(table: readonly MarkedProcess[], grouped: ReadonlySet<number>): MarkedProcess[] {
   const known = new Set(table.map(({ pid }) => pid));
-  const more = [...grouped].filter((pid) => !known.has(pid)).map(readProcess);
-  return [...table, ...more.flatMap((entry) => (entry ? [{ ...entry, marker: undefined }] : []))];
+  const more = [...grouped].filter((pid) => !known.has(pid));
+  return [...table, ...more.map((pid) => ({ ...(readProcess(pid) ?? { ...VANISHED, pid }), marker: undefined }))];
 }
 
 function signalProcess(member: ProcessEntry, signals: readonly NodeJS.Signals[]): void {

@@ -36,11 +36,11 @@ describe('killing the runner with twenty live sessions', () => {
     expect([full.status, codeOf(full)]).toEqual([429, 'SESSION_LIMIT']);
 
     const sockets = await Promise.all(
-      ids.map((id) => WsClient.open(gateway, `/ws/pty?id=${id}`, { credential: alice })),
+      ids.map((id) => WsClient.open(gateway, `/ws/pty?id=${id}&from=0`, { credential: alice })),
     );
     const several = await WsClient.open(gateway, '/ws', { credential: alice });
     for (const session of ids) {
-      several.send({ type: 'attach', session, mode: 'viewer' });
+      several.send({ type: 'attach', session, mode: 'viewer', from: 0 });
       await several.next('attached');
     }
     const grpc = new GrpcClient(gateway, alice);

@@ -53,6 +53,21 @@ describe('a runner that is killed', () => {
     expect(groups.flatMap(groupsBelow)).toHaveLength(grouped ? 1 : 0);
   });
 
+  it('leaves nothing either when the next one is stopped at once', async () => {
+    const first = await RunnerProcess.start();
+    const sleep = uniqueSleep();
+    await first.startSession(['bash', '-c', `trap '' HUP TERM; exec sleep ${sleep}`]);
+    await until(() => alive(`sleep\0${sleep}`).length === 1, 'it runs');
+    first.child.kill('SIGKILL');
+    await first.exited;
+    const second = await next(first);
+    const { id = '' } = await second.info();
+    second.child.kill('SIGTERM');
+    expect(await second.exited).toBe(0);
+    expect(alive(sleep)).toEqual([]);
+    expect(findGroups(`gatehouse-${id}`)).toEqual([]);
+  });
+
   it('is not taken for dead by one with a copy of its id while it lives', async () => {
     const first = await RunnerProcess.start();
     runners.push(first);
@@ -68,6 +83,14 @@ describe('a runner that is killed', () => {
     expect(alive(`sleep\0${sleep}`)).toHaveLength(2);
     expect(await first.session(id)).toMatchObject({ state: 'running' });
     expect((await copy.info()).id).toBe((await first.info()).id);
+    // There is no second group of its name; its sessions are ended all the same.
+    expect(said(copy, 'no control group can be made')).toBe(true);
+    const own = uniqueSleep();
+    const second = await copy.startSession(['bash', '-c', `(setsid sleep ${own} &); exec sleep ${own}`]);
+    await until(() => alive(`sleep\0${own}`).length === 2, 'they run');
+    await copy.kill(second.id);
+    expect(alive(own)).toEqual([]);
+    expect(alive(`sleep\0${sleep}`)).toHaveLength(2);
     await first.kill(id);
     expect(alive(sleep)).toEqual([]);
   });

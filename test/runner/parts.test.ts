@@ -159,6 +159,21 @@ describe('the processes of a session', () => {
     expect(pids(table)).toEqual([100, 101, 102, 103, 104, 108, 109]);
   });
 
+  it('are found by their control group, with what descends from them, whatever else is known of them', () => {
+    const table = [entry(400, 1, 400), entry(401, 400, 401), entry(402, 1, 400), entry(200, 1, 200)];
+    const found = membersOf(root, table, new Set([100]), new Set([400]));
+    expect(found.map(({ pid }) => pid).sort()).toEqual([400, 401, 402]);
+  });
+
+  it('in a control group are found though they are not in the table, or seem dead there', () => {
+    const found = membersOf(root, [], new Set([100]), new Set([process.pid, 2 ** 22 + 1]));
+    // The other has ended since and may have forked: the group is not empty yet.
+    expect(found).toMatchObject([
+      { pid: process.pid, zombie: false },
+      { zombie: true, startTime: NaN },
+    ]);
+  });
+
   it('are not those of a stranger that was given the same pid', () => {
     expect(pids([entry(100, 1, 100, { startTime: 9 }), entry(101, 100, 100)])).toEqual([]);
   });

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { type ServiceError, status } from '@grpc/grpc-js';
 import { WebSocket } from 'ws';
 import type { AttachResponse__Output } from '../../src/generated/gatehouse/pty/v1/AttachResponse.js';
-import { DATA_HEADER_BYTES, readDataHeader } from '../../src/kernel/frame.js';
+import { DATA_HEADER_BYTES, FrameType, readDataHeader } from '../../src/kernel/frame.js';
 import { pause, type TestGateway } from './gateway.js';
 import { type AttachStream, GrpcClient, reasonOf } from './grpc-client.js';
 
@@ -122,7 +122,8 @@ function openSocket(gateway: TestGateway, credential: string, session: string, r
   const over = new Promise<string | null>((resolve) => {
     socket.on('message', (data: Buffer, isBinary: boolean) => {
       if (isBinary) {
-        receiver.output(readDataHeader(data).offset, data.subarray(DATA_HEADER_BYTES));
+        const { type, offset } = readDataHeader(data);
+        if (type === FrameType.output) receiver.output(offset, data.subarray(DATA_HEADER_BYTES));
         return;
       }
       const message = JSON.parse(data.toString()) as Record<string, unknown>;
