@@ -11,8 +11,8 @@ import { BoundedHealth } from './bounded-health.js';
 const MAX_MESSAGE = 256 * 1024;
 /** Calls and streams at once on one connection. */
 const MAX_STREAMS = 200;
-/** How long what was answered may take to go out at a stop. */
-const FAREWELL_MS = 300;
+/** How long what was answered may take to go out at a stop: the end of a stream waits behind all its output. */
+const FAREWELL_MS = 1000;
 const PACKAGE = 'gatehouse.pty.v1';
 /** What probes can ask for: the server as a whole, and its service. */
 const SERVICES = ['', `${PACKAGE}.PtyService`];

@@ -116,5 +116,5 @@ describe('restarting two gateways one after the other', () => {
       return came.join() === went.join();
     });
     for (const client of clients) client.close();
-  }, 180_000);
+  }, 300_000);
 });

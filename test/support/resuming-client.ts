@@ -173,8 +173,10 @@ function openStream(gateway: TestGateway, credential: string, session: string, r
     });
     stream.on('error', (error: ServiceError) => {
       const reason = reasonOf(error);
-      // Without details it is the library's own word: the connection was cut, or refused.
-      resolve(reason === 'no details' && error.code === status.UNAVAILABLE ? null : reason);
+      // Without details it is the library's own word: the connection was refused, or the stream was cut.
+      const isCut = error.code === status.UNAVAILABLE || /RST_STREAM|cancelled/i.test(error.message);
+      if (reason !== 'no details') resolve(reason);
+      else resolve(isCut ? null : error.message);
     });
   });
   stream.write({ attach: { session, from: receiver.next, mode: 'ATTACH_MODE_CONTROLLER' } });
