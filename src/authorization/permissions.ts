@@ -77,20 +77,30 @@ export const permissionsOfArea = (text: string): ReadonlySet<Permission> | null 
 /** Keys have one permission for all that can be done to other people's. */
 const KEY_ACTIONS: ReadonlySet<Permission> = new Set<Permission>(['api_key:view', 'api_key:revoke', 'api_key:rotate']);
 
-/** The permission that reaches other people's resources too, where there is one (`pty:kill` → `pty:kill_any`). */
-export function anyOf(permission: Permission): Permission | null {
+function findAnyOf(permission: Permission): Permission | null {
   if (KEY_ACTIONS.has(permission)) return 'api_key:manage_any';
   const wide = `${permission}_any`;
   return isPermission(wide) ? wide : null;
 }
 
-/** The permissions of which each lets its holder know that other people's resources of this permission's area exist. */
-export function sightOf(permission: Permission): readonly Permission[] {
+function findSightOf(permission: Permission): readonly Permission[] {
   const area = areaOf(permission);
   if (area === 'api_key') return ['api_key:list_all', 'api_key:manage_any'];
   const view = `${area}:view_any`;
   return isPermission(view) ? [view] : [];
 }
+
+/** Found once: every keystroke asks for them. */
+const ANY_OF: ReadonlyMap<Permission, Permission | null> = new Map(PERMISSIONS.map((each) => [each, findAnyOf(each)]));
+const SIGHT_OF: ReadonlyMap<Permission, readonly Permission[]> = new Map(
+  PERMISSIONS.map((each) => [each, findSightOf(each)]),
+);
+
+/** The permission that reaches other people's resources too, where there is one (`pty:kill` → `pty:kill_any`). */
+export const anyOf = (permission: Permission): Permission | null => ANY_OF.get(permission) ?? null;
+
+/** The permissions of which each lets its holder know that other people's resources of this permission's area exist. */
+export const sightOf = (permission: Permission): readonly Permission[] => SIGHT_OF.get(permission) ?? [];
 
 /** Names of the older specification, which policy files may still use; nothing else may. */
 const ALIASES: ReadonlyMap<string, Permission> = new Map<string, Permission>([

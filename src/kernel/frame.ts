@@ -7,6 +7,8 @@
  * `u8 type, u8 flags, u16 channel, u32 reserved, u64 offset` (big-endian), then the bytes.
  */
 
+import { fitsSlab, giveBackSlab, takeSlab } from './frame-memory.js';
+
 export const DATA_HEADER_BYTES = 16;
 /** Longest frame header an unmasked RFC 6455 frame can have. */
 export const MAX_FRAME_HEADER_BYTES = 10;
@@ -96,43 +98,41 @@ export function readDataHeader(payload: Buffer): DataHeader {
   return { type: payload.readUInt8(0), flags: payload.readUInt8(1), channel: payload.readUInt16BE(2), offset };
 }
 
-/** One complete frame. `parts` joined are the whole frame, header included; views on the chunks it arrived in. */
+/** One complete frame. It is the receiver's to keep, unless it gives the memory back with {@link recycle}. */
 export interface Frame {
   readonly kind: 'control' | 'data';
-  readonly parts: Buffer[];
+  /** The whole frame, header included. */
+  readonly bytes: Buffer;
   readonly headerBytes: number;
-  /** Length of the whole frame, header included. */
-  readonly length: number;
+  /** The slab that `bytes` lies in; null when its memory is its own. */
+  slab: Buffer | null;
 }
 
 /** Bytes of terminal output in a data frame. */
-export const outputLength = (frame: Frame): number => frame.length - frame.headerBytes - DATA_HEADER_BYTES;
+export const outputLength = (frame: Frame): number => frame.bytes.length - frame.headerBytes - DATA_HEADER_BYTES;
 
-/** The type of a data frame; its header may be split over the chunks it arrived in. */
-export function dataTypeOf({ parts, headerBytes }: Frame): number {
-  let at = headerBytes;
-  for (const part of parts) {
-    if (at < part.length) return part[at] ?? 0;
-    at -= part.length;
-  }
-  return 0;
+/** The type of a data frame. */
+export const dataTypeOf = ({ bytes, headerBytes }: Frame): number => bytes[headerBytes] ?? 0;
+
+/** The payload of a frame, a view on it. */
+export const payloadOf = (frame: Frame): Buffer => frame.bytes.subarray(frame.headerBytes);
+
+/** Nobody needs this frame's bytes any more: the next frame may lie in their place. */
+export function recycle(frame: Frame): void {
+  const { slab } = frame;
+  frame.slab = null;
+  if (slab !== null) giveBackSlab(slab);
 }
 
-/** The payload of a frame as one buffer; copies only when the frame arrived in several chunks. */
-export function payloadOf(frame: Frame): Buffer {
-  const [only] = frame.parts;
-  const whole = frame.parts.length === 1 && only ? only : Buffer.concat(frame.parts, frame.length);
-  return whole.subarray(frame.headerBytes);
-}
-
-/** Cuts a byte stream into frames without copying it. */
+/** Puts frames together from the chunks of a byte stream. Keeps nothing of a chunk. */
 export class FrameReader {
-  #parts: Buffer[] = [];
-  #held = 0;
-  /** Length of the frame being read, 0 while its header is incomplete. */
-  #length = 0;
+  /** Where the frame is put together, null while its header is incomplete. */
+  #bytes: Buffer | null = null;
+  #slab: Buffer | null = null;
+  readonly #header = new Uint8Array(MAX_FRAME_HEADER_BYTES);
   #headerBytes = 0;
-  #kind: Frame['kind'] = 'data';
+  /** Bytes of the frame so far. */
+  #held = 0;
 
   /** @param maxPayload a longer frame ends the stream with a RangeError */
   constructor(private readonly maxPayload: number) {}
@@ -142,52 +142,63 @@ export class FrameReader {
    * @throws RangeError on a frame that is masked, fragmented, of an unknown kind or too long: the stream is broken
    */
   push(chunk: Buffer, onFrame: (frame: Frame) => void): void {
-    let rest = chunk;
-    while (rest.length > 0) {
-      if (this.#length === 0) {
-        const begun = this.#readHeader(rest);
-        if (begun === null) return;
-        rest = begun;
-      }
-      const wanted = this.#length - this.#held;
-      const taken = rest.subarray(0, wanted);
-      if (taken.length > 0) this.#parts.push(taken);
-      this.#held += taken.length;
-      rest = rest.subarray(taken.length);
-      if (this.#held < this.#length) return;
-      const frame = { kind: this.#kind, parts: this.#parts, headerBytes: this.#headerBytes, length: this.#length };
-      this.#parts = [];
-      this.#held = 0;
-      this.#length = 0;
-      onFrame(frame);
+    for (let at = 0; at < chunk.length;) {
+      at = this.#bytes === null ? this.#readHeader(chunk, at) : this.#readPayload(this.#bytes, chunk, at);
+      if (this.#bytes !== null && this.#held === this.#bytes.length) onFrame(this.#take(this.#bytes));
     }
   }
 
-  /** Learns kind and length; returns the frame's bytes so far, or null while the header is not all here. */
-  #readHeader(chunk: Buffer): Buffer | null {
-    const bytes = this.#held > 0 ? Buffer.concat([...this.#parts, chunk]) : chunk;
-    this.#parts = [];
-    this.#held = 0;
-    const length7 = bytes[1] ?? 0;
-    const headerBytes = length7 === 126 ? 4 : length7 === 127 ? 10 : 2;
-    if (bytes.length < 2 || bytes.length < headerBytes) {
-      this.#parts = [bytes];
-      this.#held = bytes.length;
-      return null;
+  /** Learns kind and length, once the header is complete; returns where its bytes in `chunk` end. */
+  #readHeader(chunk: Buffer, from: number): number {
+    for (let at = from; at < chunk.length;) {
+      this.#header[this.#held] = chunk[at] ?? 0;
+      this.#held += 1;
+      at += 1;
+      if (this.#held < 2 || this.#held < headerBytesOf(this.#header)) continue;
+      this.#begin();
+      return at;
     }
-    if (length7 > 127) throw new RangeError('masked frame on the link');
-    const opcode = bytes[0];
-    if (opcode !== FIN_TEXT && opcode !== FIN_BINARY) throw new RangeError('unknown frame on the link');
-    const payload =
-      length7 < 126
-        ? length7
-        : length7 === 126
-          ? bytes.readUInt16BE(2)
-          : bytes.readUInt32BE(2) * 2 ** 32 + bytes.readUInt32BE(6);
-    if (payload > this.maxPayload) throw new RangeError('frame too long on the link');
-    this.#kind = opcode === FIN_TEXT ? 'control' : 'data';
-    this.#headerBytes = headerBytes;
-    this.#length = headerBytes + payload;
-    return bytes;
+    return chunk.length;
   }
+
+  #begin(): void {
+    const opcode = this.#header[0];
+    if (opcode !== FIN_TEXT && opcode !== FIN_BINARY) throw new RangeError('unknown frame on the link');
+    const payload = payloadLength(this.#header);
+    if (payload > this.maxPayload) throw new RangeError('frame too long on the link');
+    this.#headerBytes = this.#held;
+    const length = this.#headerBytes + payload;
+    this.#slab = fitsSlab(length) ? takeSlab() : null;
+    this.#bytes = this.#slab === null ? Buffer.allocUnsafe(length) : this.#slab.subarray(0, length);
+    this.#bytes.set(this.#header.subarray(0, this.#held));
+  }
+
+  #readPayload(bytes: Buffer, chunk: Buffer, from: number): number {
+    const copied = chunk.copy(bytes, this.#held, from);
+    this.#held += copied;
+    return from + copied;
+  }
+
+  #take(bytes: Buffer): Frame {
+    const kind = this.#header[0] === FIN_TEXT ? 'control' : 'data';
+    const frame: Frame = { kind, bytes, headerBytes: this.#headerBytes, slab: this.#slab };
+    this.#bytes = null;
+    this.#slab = null;
+    this.#held = 0;
+    return frame;
+  }
+}
+
+/** @throws RangeError when the frame is masked */
+function headerBytesOf(header: Uint8Array): number {
+  const length7 = header[1] ?? 0;
+  if (length7 > 127) throw new RangeError('masked frame on the link');
+  return length7 === 126 ? 4 : length7 === 127 ? 10 : 2;
+}
+
+function payloadLength(header: Uint8Array): number {
+  const length7 = header[1] ?? 0;
+  if (length7 < 126) return length7;
+  const end = headerBytesOf(header);
+  return header.subarray(2, end).reduce((length, byte) => length * 256 + byte, 0);
 }

@@ -7,6 +7,7 @@ import {
   outputLength,
   payloadOf,
   readDataHeader,
+  recycle,
 } from '../kernel/frame.js';
 import { DomainError } from '../kernel/errors.js';
 import type { LinkListener } from '../runner-link/byte-link.js';
@@ -48,9 +49,11 @@ export function deliverTo(
     onData: (frame) => {
       const isOutput = dataTypeOf(frame) === FrameType.output;
       if (isOutput) sent += outputLength(frame);
-      if (text === null) connection.sendFrame(frame.parts);
-      else if (isOutput) tell(text.push(outputOf(frame).data));
-      else tellScreen(frame);
+      if (text === null) connection.sendFrame(frame);
+      else if (isOutput) {
+        tell(text.push(outputOf(frame).data));
+        recycle(frame);
+      } else tellScreen(frame);
       if (connection.wire.writableLength > MAX_BUFFERED) {
         attachment.holdUntil((resume) => connection.wire.once('drain', resume));
       }
@@ -83,7 +86,7 @@ export function deliverTo(
   attachment.start(listener);
 }
 
-/** The offset, flags and terminal bytes of a frame of output or of a snapshot. Copies one that came in several parts. */
+/** The offset, flags and terminal bytes of a frame of output or of a snapshot, a view on it. */
 export function outputOf(frame: Frame): { offset: number; flags: number; data: Buffer } {
   const payload = payloadOf(frame);
   const { offset, flags } = readDataHeader(payload);

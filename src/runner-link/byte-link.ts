@@ -14,9 +14,12 @@ import {
 
 const CONNECT_MS = 5000;
 
+/** All links read into this: a read and its callback happen in one turn, and a {@link FrameReader} copies. */
+const slab = Buffer.allocUnsafeSlow(128 * 1024);
+
 /** What arrives on a link, in order. */
 export interface LinkListener {
-  /** A data frame, ready for a `gatehouse.v1` client. */
+  /** A data frame, ready for a `gatehouse.v1` client. Whoever has done with it gives its memory back: `recycle`. */
   onData(frame: Frame): void;
   onControl(message: Exclude<LinkResponse, LinkAttached | { type: 'refused' }>): void;
   /** The link is gone; nothing follows. */
@@ -42,7 +45,14 @@ export class ByteLink {
    */
   static open(directory: string, attach: LinkAttach): Promise<ByteLink> {
     return new Promise((resolve, reject) => {
-      const socket = createConnection(join(directory, BYTES_SOCKET));
+      const onread = {
+        buffer: slab,
+        callback: (length: number): boolean => {
+          receive(slab.subarray(0, length));
+          return true;
+        },
+      };
+      const socket = createConnection({ path: join(directory, BYTES_SOCKET), onread });
       const reader = new FrameReader(MAX_LINK_FRAME);
       let link: ByteLink | null = null;
       const fail = (error: DomainError): void => {
@@ -58,7 +68,7 @@ export class ByteLink {
         if (link) link.#onClose();
         else fail(unavailable());
       });
-      socket.on('data', (chunk: Buffer) => {
+      const receive = (chunk: Buffer): void => {
         try {
           reader.push(chunk, (frame) => {
             if (link) {
@@ -79,7 +89,7 @@ export class ByteLink {
           // A broken stream cannot be resynchronised: the client resumes by offset on a new one.
           socket.destroy();
         }
-      });
+      };
       socket.write(encodeControlFrame(attach));
     });
   }

@@ -4,6 +4,7 @@ import type { Log } from '../kernel/log.js';
 import { logFields, within } from '../kernel/current-context.js';
 import { callAt } from '../kernel/deadline.js';
 import { DomainError } from '../kernel/errors.js';
+import { type Frame, recycle } from '../kernel/frame.js';
 import type { RequestContext } from '../kernel/request-context.js';
 import { toDomainError } from './error-mapping.js';
 import { FairTurn } from './fair-turn.js';
@@ -40,7 +41,7 @@ export class WsConnection {
   /** Set by the gateway; resolves when the next message may be handled. */
   onBinary: ((payload: Buffer) => Promise<void> | undefined) | null = null;
   #onMessage: ((message: WsMessage) => Promise<void>) | null = null;
-  #queue: { readonly size: number; readonly handle: () => Promise<void> }[] = [];
+  #queue: { readonly size: number; readonly handle: () => Promise<void> | undefined }[] = [];
   #queuedBytes = 0;
   #busy = false;
   readonly #turn = new FairTurn();
@@ -85,7 +86,7 @@ export class WsConnection {
   /** Begins handling; what arrived before waits in the queue, which goes on when `onMessage` resolves. */
   listen(onMessage: (message: WsMessage) => Promise<void>): void {
     this.#onMessage = onMessage;
-    void this.#drain();
+    this.#drain();
   }
 
   /** Ends the connection when the credential ends; called again when a fresh one was presented. Null: never. */
@@ -107,7 +108,7 @@ export class WsConnection {
   /** Puts work before everything that waits. */
   enqueueNext(handle: () => Promise<void>): void {
     this.#queue.unshift({ size: 0, handle });
-    void this.#drain();
+    this.#drain();
   }
 
   get open(): boolean {
@@ -136,10 +137,12 @@ export class WsConnection {
     this.send(this.#currentId === undefined ? message : { ...message, id: this.#currentId });
   }
 
-  /** Sends a finished frame as it is. Whole frames only: control messages go out between them. */
-  sendFrame(parts: readonly Buffer[]): void {
+  /** Sends a finished frame as it is, and gives its memory back. Whole frames: control messages go between them. */
+  sendFrame(frame: Frame): void {
     if (!this.open) return;
-    for (const part of parts) this.wire.write(part);
+    this.wire.write(frame.bytes, () => {
+      recycle(frame);
+    });
   }
 
   /** Tells an error that does not end the connection, unless there were too many invalid messages. */
@@ -171,30 +174,56 @@ export class WsConnection {
     });
     this.#queuedBytes += data.length;
     if (this.#queue.length >= MAX_QUEUED || this.#queuedBytes >= MAX_QUEUED_BYTES) this.socket.pause();
-    void this.#drain();
+    this.#drain();
   }
 
-  async #drain(): Promise<void> {
+  /**
+   * Handles what waits, in order. There is a promise only where something has to be waited for: a keystroke is passed on
+   * in the turn that read it, and nothing is left to do after it.
+   */
+  #drain(): void {
     if (this.#busy || this.#onMessage === null) return;
     this.#busy = true;
     for (let next = this.#queue.shift(); next && this.open; next = this.#queue.shift()) {
       this.#queuedBytes -= next.size;
-      try {
-        await within(this.context, next.handle);
-      } catch (thrown) {
-        this.refuse(thrown);
-      } finally {
-        this.#currentId = undefined;
-        this.#currentChannel = undefined;
-      }
-      const turn = this.#turn.spend();
-      if (turn !== null) await turn;
-      const room = this.#unread.room();
-      if (room !== null) await room;
+      const wait = this.#handle(next.handle);
+      if (wait === null) continue;
+      void wait.then(this.#goOn);
+      return;
     }
     this.#busy = false;
     if (!this.open) this.#queue = [];
     if (this.socket.isPaused) void this.#resume();
+  }
+
+  readonly #goOn = (): void => {
+    this.#busy = false;
+    this.#drain();
+  };
+
+  /** Handles one message. @returns what the next one has to wait for, null: nothing */
+  #handle(work: () => Promise<void> | undefined): Promise<void> | null {
+    try {
+      const handled = within(this.context, work);
+      if (handled !== undefined) return this.#settle(handled);
+    } catch (thrown) {
+      this.refuse(thrown);
+    }
+    this.#currentId = undefined;
+    this.#currentChannel = undefined;
+    const [turn, room] = [this.#turn.spend(), this.#unread.room()];
+    return turn === null && room === null ? null : settled(turn, room);
+  }
+
+  async #settle(handled: Promise<void>): Promise<void> {
+    try {
+      await handled;
+    } catch (thrown) {
+      this.refuse(thrown);
+    }
+    this.#currentId = undefined;
+    this.#currentChannel = undefined;
+    await settled(this.#turn.spend(), this.#unread.room());
   }
 
   /** However small its frames are: what one turn reads of one socket is bounded. */
@@ -227,11 +256,17 @@ export class WsConnection {
     await this.#onMessage?.(message);
   }
 
-  async #onBinary(data: Buffer): Promise<void> {
+  #onBinary(data: Buffer): Promise<void> | undefined {
     if (!this.binary)
       throw new DomainError('INVALID_MESSAGE', `Binary frames need the subprotocol ${BINARY_SUBPROTOCOL}.`);
-    await this.onBinary?.(data);
+    return this.onBinary?.(data);
   }
+}
+
+/** Resolves once both have; null is nothing to wait for. */
+async function settled(turn: Promise<void> | null, room: Promise<void> | null): Promise<void> {
+  if (turn !== null) await turn;
+  if (room !== null) await room;
 }
 
 const describe = (error: DomainError, code: string = error.code): object => ({

@@ -7,6 +7,7 @@ import {
   FrameReader,
   payloadOf,
   readDataHeader,
+  recycle,
 } from '../../src/kernel/frame.js';
 import { PERMISSIONS } from '../../src/authorization/permissions.js';
 import { mask, maskJson } from '../../src/kernel/mask.js';
@@ -50,6 +51,34 @@ describe('frames', () => {
         expect(readDataHeader(body)).toEqual({ type: 1, flags: 0, channel: index, offset: 2 ** 40 + index });
         expect(body.subarray(16).equals(payloads[index] ?? Buffer.alloc(0))).toBe(true);
       });
+    }
+  });
+
+  it('keep their bytes until they are given back, once, and then make room for the next', () => {
+    const read = (fill: number): Frame => {
+      const frames: Frame[] = [];
+      const header = { type: 1, flags: 0, channel: 0, offset: 0 };
+      new FrameReader(1 << 20).push(encodeDataFrame(header, Buffer.alloc(100_000, fill)), (frame) =>
+        frames.push(frame),
+      );
+      const [frame] = frames;
+      if (!frame) throw new Error('no frame');
+      return frame;
+    };
+    const kept = read(1);
+    const first = read(2);
+    const memory = first.bytes.buffer;
+    recycle(first);
+    recycle(first);
+    const [second, third] = [read(3), read(4)];
+    expect(second.bytes.buffer).toBe(memory);
+    expect(third.bytes.buffer).not.toBe(memory);
+    for (const [frame, fill] of [
+      [kept, 1],
+      [second, 3],
+      [third, 4],
+    ] as const) {
+      expect(payloadOf(frame).subarray(16).equals(Buffer.alloc(100_000, fill))).toBe(true);
     }
   });
 
