@@ -53,8 +53,11 @@ export class LiveStreams implements OnApplicationBootstrap, OnModuleDestroy {
   /** Watches a stream. @returns how its end is told */
   add(stream: LiveStream): () => void {
     this.#open.add(stream);
-    // What was taken away between its authentication and now would otherwise wait for the next look.
-    this.recheckSoon();
+    // What was taken away between its authentication and now would otherwise wait for the next look. It alone is looked
+    // at: a thousand clients that come at once would have all the others looked at a thousand times.
+    setImmediate(() => {
+      if (this.#open.has(stream)) void this.#recheck(stream);
+    });
     return () => this.#open.delete(stream);
   }
 
