@@ -16,6 +16,11 @@ const PROBE_MS = 500;
 export const STILL_THERE_MS = 2000;
 /** The runner gives its clients a second to read what was sent. */
 const END_MS = 3000;
+/**
+ * MiB for what is young. Left to itself V8 takes some fifty of them, as many as a thousand idle sessions need, and
+ * starting a program costs the more the more memory the runner has.
+ */
+const YOUNG_MIB = 2;
 const MAX_LOG_BYTES = 10 * 1024 * 1024;
 /** Longest socket file name in the runner's folder. */
 const LONGEST_NAME = CONTROL_SOCKET.length;
@@ -109,7 +114,8 @@ function spawnRunner(directory: string, config: Config): string {
   const output = openSync(log, 'a', 0o600);
   try {
     // A SIGUSR1, which any process of this user can send, must not open Node's inspector.
-    const args = ['--disable-sigusr1', entry, '--dir', directory, '--ring-bytes', String(config.SESSION_RING_BYTES)];
+    const args = ['--disable-sigusr1', `--max-semi-space-size=${YOUNG_MIB}`, entry];
+    args.push('--dir', directory, '--ring-bytes', String(config.SESSION_RING_BYTES));
     args.push('--rings-total-bytes', String(config.SESSION_RINGS_TOTAL_BYTES));
     args.push('--id-file', join(config.dataDir, 'runner-id'));
     const runner = spawn(process.execPath, args, {

@@ -11,6 +11,8 @@ import { shortHash } from '../../../dist/src/kernel/private-directory.js';
 const SECRET = 'a-secret-for-benchmarks-that-is-long-enough';
 const READY_MS = 60_000;
 const MANY = '100000';
+/** As `npm start` does. */
+const STARTED_WITH = ['--enable-source-maps', '--disable-sigusr1', '--max-semi-space-size=4'];
 
 const freePort = () =>
   new Promise((resolve) => {
@@ -155,7 +157,7 @@ export async function startGatehouse(script, folder) {
   const dataDir = join(folder, 'data');
   const main = fileURLToPath(new URL('../../../dist/src/main.js', import.meta.url));
   const flags = (process.env.BENCH_NODE_FLAGS ?? '').split(' ').filter(Boolean);
-  const child = await launch(process.execPath, [...flags, '--enable-source-maps', main], 'Gatehouse is ready', {
+  const child = await launch(process.execPath, [...flags, ...STARTED_WITH, main], 'Gatehouse is ready', {
     cwd: folder,
     env: {
       PATH: process.env.PATH,
