@@ -24,10 +24,24 @@ module.exports = {
     },
     {
       name: 'cli-stands-alone',
-      comment: 'The command line is a client: kernel only.',
+      comment: 'The command line is a client: the client library and the kernel only.',
       severity: 'error',
       from: { path: '^src/cli/' },
-      to: { path: '^src/(?!cli/|kernel/)' },
+      to: { path: '^src/(?!cli/|client/|kernel/)' },
+    },
+    {
+      name: 'client-stands-alone',
+      comment:
+        'The client library runs in browsers, as it is: it imports nothing outside itself, no package and no Node.',
+      severity: 'error',
+      from: { path: '^src/client/' },
+      to: { pathNot: '^src/client/' },
+    },
+    {
+      name: 'server-is-no-client',
+      severity: 'error',
+      from: { path: '^src/', pathNot: '^src/(client|cli)/' },
+      to: { path: '^src/client/' },
     },
     {
       name: 'config-stands-alone',

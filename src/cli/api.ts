@@ -17,20 +17,15 @@ export class Api {
    * @throws Refused when the server refuses; Failure when it cannot be reached
    */
   async call(method: string, path: string, body?: object): Promise<unknown> {
-    const { url, token } = this.credentials;
-    const { status, text } = await answer(`${url}/api/v1${path}`, {
-      method,
-      headers: {
-        authorization: `Bearer ${token}`,
-        ...(body === undefined ? {} : { 'content-type': 'application/json' }),
-      },
-      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-    }).catch((error: unknown) => {
-      throw new Failure(`${url} cannot be reached: ${reasonOf(error)}`);
-    });
-    if (status >= 200 && status < 300) return parse(text) ?? {};
-    if (status >= 300 && status < 400) throw new Failure(`${url} answered with a redirect, which is not followed`);
-    throw refusal(status, parse(text));
+    return parse((await this.#ask(method, path, body)).text) ?? {};
+  }
+
+  /** Offset of the oldest output of a session that is retained. @throws Refused, Failure */
+  async oldestOutput(session: string): Promise<number> {
+    const path = `/sessions/${encodeURIComponent(session)}/output?limit=1`;
+    const offset = (await this.#ask('GET', path)).headers.get('x-output-dropped-before') ?? '';
+    if (!/^\d{1,15}$/.test(offset)) throw this.stranger();
+    return Number(offset);
   }
 
   /**
@@ -51,6 +46,24 @@ export class Api {
       cursor = typeof page.next_cursor === 'string' && page.items.length > 0 ? page.next_cursor : null;
     } while (cursor !== null);
     return items;
+  }
+
+  async #ask(method: string, path: string, body?: object): Promise<Answer> {
+    const { url, token } = this.credentials;
+    const given = await answer(`${url}/api/v1${path}`, {
+      method,
+      headers: {
+        authorization: `Bearer ${token}`,
+        ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+      },
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    }).catch((error: unknown) => {
+      throw new Failure(`${url} cannot be reached: ${reasonOf(error)}`);
+    });
+    const { status, text } = given;
+    if (status >= 200 && status < 300) return given;
+    if (status >= 300 && status < 400) throw new Failure(`${url} answered with a redirect, which is not followed`);
+    throw refusal(status, parse(text));
   }
 
   /** What there is to say of a server that answers something else than was asked. */
@@ -103,14 +116,20 @@ interface Issue {
   readonly problem: unknown;
 }
 
-async function answer(url: string, request: RequestInit): Promise<{ status: number; text: string }> {
+interface Answer {
+  readonly status: number;
+  readonly text: string;
+  readonly headers: Headers;
+}
+
+async function answer(url: string, request: RequestInit): Promise<Answer> {
   const response = await fetch(url, {
     ...request,
     // A redirect could lead the credential elsewhere.
     redirect: 'manual',
     signal: AbortSignal.timeout(TIMEOUT_MS),
   });
-  return { status: response.status, text: await response.text() };
+  return { status: response.status, text: await response.text(), headers: response.headers };
 }
 
 function parse(text: string): unknown {

@@ -16,7 +16,8 @@ Usage: gatehouse <command>
                             start a session (your login shell without a command) and attach to it;
                             T is a time span like 45s, 15m, 12h
   attach <session> [--viewer] [--take]
-                            come back to a session, by id, end of id, or name
+                            come back to a session, by id, end of id, or name; a terminal
+                            shows its screen, a file or pipe gets all output that is retained
   list [--all] [--json]     live sessions; --all shows ended ones too
   kill <session>…           end sessions with all their processes
 

@@ -13,8 +13,8 @@ export class ScreenModes {
   #tail = '';
 
   /** Looks at the program's output. */
-  see(bytes: Buffer): void {
-    const text = this.#tail + bytes.toString('latin1');
+  see({ buffer, byteOffset, byteLength }: Uint8Array): void {
+    const text = this.#tail + Buffer.from(buffer, byteOffset, byteLength).toString('latin1');
     let end = 0;
     for (const match of text.matchAll(SET_OR_RESET)) {
       end = match.index + match[0].length;
@@ -36,4 +36,16 @@ export class ScreenModes {
     else if (on && LEAVES_MESS.has(mode)) this.#set.add(mode);
     else this.#set.delete(mode);
   }
+}
+
+/** Margins, character sets, keypad and colours as they are at first; lines wrap, which a soft reset may turn off. */
+const SOFT_RESET = '\x1b[!p\x1b>\x1b[?7h\x1b[0m';
+
+/**
+ * What makes an empty screen of one in any state. What was on it goes up into the terminal's own scrollback, where the
+ * person finds it again.
+ * @param rows of the terminal
+ */
+export function emptyScreen(modes: ScreenModes, rows: number): string {
+  return `${modes.reset()}${SOFT_RESET}\x1b[${rows};1H${'\n'.repeat(rows)}\x1b[H\x1b[J`;
 }

@@ -1,4 +1,5 @@
-import type { AttachmentClient } from './attachment-client.js';
+import type { AttachmentClient } from '../client/index.js';
+import { terminalSize } from './terminal-size.js';
 
 const BELL = '\x07';
 /** Ctrl-D: hands over an unfinished line, and on an empty one means the end. */
@@ -40,7 +41,8 @@ export class TypedKeys implements Keys {
   };
 
   readonly #onResize = (): void => {
-    this.client.resize();
+    const { cols, rows } = terminalSize();
+    this.client.resize(cols, rows);
   };
 }
 

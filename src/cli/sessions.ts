@@ -5,7 +5,8 @@ import { Failure, plain, UsageError } from './failure.js';
 import { printJson } from './output.js';
 import { shorten } from './display-width.js';
 import { type Column, table } from './table.js';
-import { attachTerminal, parseDetachKey, terminalSize } from './terminal.js';
+import { attachTerminal, parseDetachKey } from './terminal.js';
+import { terminalSize } from './terminal-size.js';
 import { parseSpan, span } from './times.js';
 
 const LIVE = new Set(['starting', 'running']);
@@ -65,6 +66,8 @@ export async function run(args: string[]): Promise<number> {
     label: session.name,
     viewer: false,
     take: false,
+    // What it has written since its start scrolls by, as if it ran here.
+    from: 0,
     detachKey,
   });
 }
@@ -101,7 +104,10 @@ export async function attach(args: string[]): Promise<number> {
   const detachKey = parseDetachKey(values['detach-key']);
   const session = pick(await listed(api), wanted);
   const { viewer, take } = values;
-  return attachTerminal(api.credentials, { session: session.id, label: session.name, viewer, take, detachKey });
+  // A person sees the screen as it is; a file or pipe gets all the output that is retained.
+  const from = process.stdout.isTTY ? null : await api.oldestOutput(session.id);
+  const { id, name } = session;
+  return attachTerminal(api.credentials, { session: id, label: name, viewer, take, from, detachKey });
 }
 
 /** The one session meant: by id; else among the live ones by name, beginning or end of the id. */

@@ -1,22 +1,25 @@
 import { spawnSync } from 'node:child_process';
 import { constants } from 'node:os';
-import { AttachmentClient, type AttachOptions, type End } from './attachment-client.js';
+import { type AttachError, AttachmentClient, type End } from '../client/index.js';
+import { refusal } from './api.js';
 import type { Credentials } from './credentials.js';
 import { Failure, plain } from './failure.js';
+import { socketsWith } from './node-socket.js';
 import { type Keys, PipedInput, TypedKeys } from './session-input.js';
-import { ScreenModes } from './screen-modes.js';
+import { Screen } from './screen.js';
+import { terminalSize } from './terminal-size.js';
 
-export interface TerminalOptions extends Omit<AttachOptions, 'size'> {
+export interface TerminalOptions {
+  readonly session: string;
   /** What the person calls the session. */
   readonly label: string;
+  readonly viewer: boolean;
+  /** Take control from whoever has it. */
+  readonly take: boolean;
+  /** Offset of the first output wanted; null for the screen as it is. */
+  readonly from: number | null;
   /** The byte that detaches; null for none. */
   readonly detachKey: number | null;
-}
-
-/** The size of this terminal, 80 by 24 when there is none. */
-export function terminalSize(): { cols: number; rows: number } {
-  const { columns, rows } = process.stdout as { columns?: number; rows?: number };
-  return { cols: Math.min(columns ?? 80, 1000) || 80, rows: Math.min(rows ?? 24, 500) || 24 };
 }
 
 /**
@@ -26,39 +29,66 @@ export function terminalSize(): { cols: number; rows: number } {
  */
 export async function attachTerminal(credentials: Credentials, options: TerminalOptions): Promise<number> {
   const restore = rawMode();
-  const notice = (text: string): void => {
-    if (process.stderr.isTTY) process.stderr.write(`\r\n[gatehouse: ${plain(text)}]\r\n`);
-  };
-  const modes = new ScreenModes();
+  const screen = new Screen();
   let keys: Keys | undefined;
   try {
     const end = await new Promise<End>((resolve) => {
-      const client = new AttachmentClient(
-        credentials,
-        { ...options, size: terminalSize },
-        {
-          onOutput: (bytes, done) => {
-            if (process.stdout.isTTY) modes.see(bytes);
-            process.stdout.write(bytes, done);
-          },
-          onAttached: (mode, again) => {
-            greet(options, mode, again);
-          },
-          onRoom: () => keys?.onRoom(),
-          onNotice: notice,
-          onEnd: resolve,
-        },
-      );
+      const client = clientOf(credentials, options, screen, resolve, () => keys?.onRoom());
       keys = process.stdin.isTTY ? new TypedKeys(client, options.detachKey) : new PipedInput(client);
       client.connect();
     });
-    // The program was left, or ended, in the middle of what it did to the screen.
-    process.stdout.write(modes.reset());
-    return statusOf(end, options);
+    screen.leave();
+    return statusOf(end, credentials, options);
   } finally {
     keys?.stop();
     restore();
   }
+}
+
+function clientOf(
+  credentials: Credentials,
+  options: TerminalOptions,
+  screen: Screen,
+  onEnd: (end: End) => void,
+  onRoom: () => void,
+): AttachmentClient {
+  const { session, viewer, take, from } = options;
+  let away = false;
+  return new AttachmentClient(
+    {
+      ...{ url: credentials.url, session, take, size: terminalSize(), openSocket: socketsWith(credentials.token) },
+      ...(from === null ? {} : { from }),
+      ...(viewer ? { mode: 'viewer' } : {}),
+    },
+    {
+      onOutput: screen.show,
+      onSnapshot: screen.replace,
+      onAttached: ({ mode, again }) => {
+        away = false;
+        greet(options, mode, again);
+      },
+      onDisconnected: () => {
+        if (!away) notice('connection lost; coming back');
+        away = true;
+      },
+      onModeChanged: (mode) => {
+        notice(mode === 'controller' ? 'you are in control' : 'somebody else took control; you are viewing');
+      },
+      onInputLost: () => {
+        notice('what was typed last may not have been taken');
+      },
+      onRefused: ({ message }) => {
+        notice(message);
+      },
+      onRoom,
+      onEnd,
+    },
+  );
+}
+
+/** A line for the person, not output. */
+function notice(text: string): void {
+  if (process.stderr.isTTY) process.stderr.write(`\r\n[gatehouse: ${plain(text)}]\r\n`);
 }
 
 function greet({ label, detachKey, viewer }: TerminalOptions, mode: string, again: boolean): void {
@@ -68,14 +98,20 @@ function greet({ label, detachKey, viewer }: TerminalOptions, mode: string, agai
   process.stderr.write(`${again ? 'attached again' : 'attached'} to ${plain(label)} as ${mode}${hint}${key}\r\n`);
 }
 
-function statusOf(end: End, { session }: TerminalOptions): number {
-  if (end.kind === 'failed') throw end.error;
+function statusOf(end: End, credentials: Credentials, { session }: TerminalOptions): number {
+  if (end.kind === 'failed') throw failureOf(end.error, credentials);
   if (end.kind === 'exited') {
     const number = end.signal === null ? undefined : (constants.signals as Record<string, number>)[end.signal];
     return number === undefined ? (end.exitCode ?? 1) : 128 + number;
   }
   if (process.stderr.isTTY) process.stderr.write(`\r\ndetached; reattach with: npx gatehouse attach ${session}\r\n`);
   return 0;
+}
+
+function failureOf({ reason, message, code, status, answer }: AttachError, { url }: Credentials): Failure {
+  if (reason === 'unreachable') return new Failure(`${url} cannot be reached`);
+  if (status !== undefined) return refusal(status, answer);
+  return new Failure(plain(code === undefined || message.endsWith(code) ? message : `${message} (${code})`));
 }
 
 /**
