@@ -211,6 +211,8 @@ export class AttachmentClient {
     this.#control = mode === 'controller' ? mode : this.#wantsControl ? 'taking' : 'viewer';
     if (this.#control === 'taking') this.#sendTake();
     this.listener.onAttached?.({ mode, again, cols, rows, attachment });
+    // It may have had enough.
+    if (this.#isOver()) return;
     this.#acknowledgements.attached();
     this.#output.attached(message);
     // What was rendered before, or on the first connection nothing that was asked for.
@@ -261,6 +263,10 @@ export class AttachmentClient {
     return () => {
       this.#acknowledgements.rendered(offset);
     };
+  }
+
+  #isOver(): boolean {
+    return this.#ended;
   }
 
   #end(end: End): void {

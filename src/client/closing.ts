@@ -31,7 +31,7 @@ export interface Closing {
 
 /** Decides after a close. */
 export function afterClose({ closeCode, reason, told, renewable }: Closing): Verdict {
-  const error = told?.code === reason ? told : null;
+  const error = reason !== '' && told?.code === reason ? told : null;
   if (COME_BACK.has(closeCode) || (renewable && EXPIRED.has(reason))) return away(error?.retryAfterMs ?? null);
   const words = error?.message ?? (reason === '' ? `code ${closeCode}` : reason);
   return new AttachError('refused', `the server closed the connection: ${words}`, {

@@ -3,8 +3,8 @@ import type { Timing } from './timing.js';
 const LOOK_EVERY_MS = 5000;
 /** After so many looks without a sign of life one is asked for. */
 const ASK_AFTER = 2;
-/** After so many the other side is taken for dead. */
-const DEAD_AFTER = 4;
+/** After so many, which is more than 20 s, the other side is taken for dead. */
+const DEAD_AFTER = 5;
 
 /**
  * Notices that the other side is gone. The server pings, which a browser does not show to its pages: who hears nothing
@@ -17,7 +17,7 @@ export class Silence {
 
   /**
    * @param ask asks for a sign of life
-   * @param onDead called once, after 20 s without one
+   * @param onDead called once, after 20 to 25 s without one
    */
   constructor(
     private readonly timing: Timing,

@@ -19,7 +19,7 @@ export class ScriptedServer {
   script: Script = () => [404, refusal('NOT_FOUND', 'There is no such resource.')];
 
   private constructor(
-    private readonly server: Server,
+    readonly server: Server,
     private readonly scheme: string,
   ) {
     server.on('request', (request: IncomingMessage, response) => {
