@@ -125,7 +125,7 @@ describe('a flood', () => {
     await until(async () => (await nextOutput(id)) > 12 * MIB, 'the ring rolls');
     const viewer = await runner.link();
     viewer.keep = false;
-    const attached = await viewer.attach(id, { may_control: false });
+    const attached = await viewer.attach(id, { may_control: false, raw: true });
     expect(attached.from).toBe(attached.dropped_before);
     expect(attached.from).toBeGreaterThan(0);
     await until(() => viewer.bytes > 5 * MIB, 'more than the ring has come');
