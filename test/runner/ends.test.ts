@@ -1,5 +1,5 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
@@ -55,11 +55,12 @@ describe('killing a session', () => {
   it('ends programs that go on forking while they are killed, each gone before it is seen', async () => {
     // Each ends by itself when the test has removed the file: nothing is left on the machine when this fails.
     const file = join(folder, 'relay');
-    writeFileSync(file, `trap '' HUP TERM\n[ -e "$0" ] || exit\n/bin/sh "$0" &\n`);
+    const ran = `${file}.ran`;
+    writeFileSync(file, `trap '' HUP TERM\n[ -e "$0" ] || exit\nprintf x >> "${ran}"\n/bin/sh "$0" &\n`);
     const perl = `perl -e '$SIG{HUP} = $SIG{TERM} = "IGNORE"; while (-e $ARGV[0]) { fork and exit }' ${file}`;
     const script = `for i in 1 2; do sh ${file} & done; command -v perl >/dev/null && ${perl} & sleep 60`;
     const { id } = await runner.startSession(['bash', '-c', script]);
-    await until(() => alive(file).length >= 2, 'they run');
+    await until(() => existsSync(ran) && statSync(ran).size > 20, 'they run, one after the other');
     expect(await runner.kill(id)).toMatchObject({ state: 'killed' });
     const left = alive(file);
     // What forks as fast as that is hardly ever seen in the process table; its group would not go while it runs.
