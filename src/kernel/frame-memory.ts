@@ -3,8 +3,8 @@
  * its own for each, collecting the garbage costs as much as all the rest of passing them on.
  */
 
-/** Up to here a frame gets memory of its own size. */
-const SMALL_BYTES = 8 * 1024;
+/** Up to here a frame gets memory of its own size: frames that wait for a slow client must not hold many times theirs. */
+const SMALL_BYTES = 32 * 1024;
 /** Holds any frame of output that the runner makes; what is longer gets memory of its own size too. */
 const SLAB_BYTES = 128 * 1024;
 /** Slabs kept for the next frames; what is given back beyond that is garbage. */

@@ -33,13 +33,13 @@ export function deliverTo(
   const tell = (piece: ReturnType<Utf8Splitter['push']>): void => {
     if (piece !== null) connection.sendOutput({ type: 'output', channel, ...piece });
   };
-  const screen: Buffer[] = [];
-  const tellScreen = (frame: Frame): void => {
-    const { offset, flags, data } = outputOf(frame);
-    screen.push(data);
-    if ((flags & LAST_FRAGMENT) === 0) return;
-    const joined = Buffer.concat(screen.splice(0)).toString('utf8');
-    connection.sendOutput({ type: 'snapshot', channel, offset, next: offset, data: joined });
+  const screen = new ScreenText();
+  const tellScreen = (whole: ReturnType<ScreenText['push']>): void => {
+    if (whole !== null) connection.sendOutput({ type: 'snapshot', channel, ...whole });
+  };
+  const holdWhenFull = (): void => {
+    if (connection.wire.writableLength <= MAX_BUFFERED) return;
+    attachment.holdUntil((resume) => connection.wire.once('drain', resume));
   };
   let sent = attachment.attached.from;
   // What is held back of a split character has to come again.
@@ -53,12 +53,12 @@ export function deliverTo(
       else if (isOutput) {
         tell(text.push(outputOf(frame).data));
         recycle(frame);
-      } else tellScreen(frame);
-      if (connection.wire.writableLength > MAX_BUFFERED) {
-        attachment.holdUntil((resume) => connection.wire.once('drain', resume));
-      }
+      } else tellScreen(screen.push(frame));
+      holdWhenFull();
     },
     onControl: (message) => {
+      // Others can make news for a client that reads nothing: the runner keeps it for the time being.
+      holdWhenFull();
       if (message.type === 'error') {
         connection.send({ ...message, channel });
         return;
@@ -91,4 +91,17 @@ export function outputOf(frame: Frame): { offset: number; flags: number; data: B
   const payload = payloadOf(frame);
   const { offset, flags } = readDataHeader(payload);
   return { offset, flags, data: payload.subarray(DATA_HEADER_BYTES) };
+}
+
+/** The frames of a snapshot as one text, for the JSON encoding. */
+class ScreenText {
+  readonly #pieces: Buffer[] = [];
+
+  /** Takes the next frame. @returns the whole with its last one, else null */
+  push(frame: Frame): { readonly offset: number; readonly next: number; readonly data: string } | null {
+    const { offset, flags, data } = outputOf(frame);
+    this.#pieces.push(data);
+    if ((flags & LAST_FRAGMENT) === 0) return null;
+    return { offset, next: offset, data: Buffer.concat(this.#pieces.splice(0)).toString('utf8') };
+  }
 }

@@ -1,8 +1,9 @@
 import type { Socket } from 'node:net';
 import { DomainError } from '../kernel/errors.js';
-import type { LinkAttach, LinkResponse, Participant, ProcessExited } from '../kernel/link.js';
+import type { LinkAttach, ProcessExited } from '../kernel/link.js';
 import { Attachment, type AttachmentHost, MAX_ATTACHMENTS } from './attachment.js';
 import { FlowControl, type FlowSource } from './flow.js';
+import { News } from './news.js';
 import type { Ring } from './ring.js';
 import type { Screen } from './screen/render.js';
 import type { ScreenHistory } from './screen/screen-history.js';
@@ -14,11 +15,6 @@ const FIRST_CLIENT_MS = 2000;
 /** The program waits so long at most for a client that is being given a full ring, and so rarely: viewers slow nobody. */
 const CATCH_UP_MS = 100;
 const CATCH_UP_EVERY_MS = 10_000;
-/** Of many comings and goings the outcome is told; and not all of a crowd. */
-const TELL_PARTICIPANTS_MS = 100;
-const MAX_TOLD = 50;
-/** Clients hear that the program is held when it is so long. */
-const TELL_HELD_MS = 250;
 /** A flood may roll past a screen while it is made; one of the next is fast enough. */
 const SCREEN_ATTEMPTS = 3;
 
@@ -51,9 +47,7 @@ export class AttachmentSet implements AttachmentHost {
   /** Those whose screen is being made. */
   #coming = 0;
   #numbered = 0;
-  #tell: NodeJS.Timeout | undefined;
-  #held: NodeJS.Timeout | undefined;
-  #toldHeld = false;
+  readonly #news = new News(this.#attachments);
 
   /** @param source whose reading is held when a client must not fall behind */
   constructor(
@@ -61,7 +55,9 @@ export class AttachmentSet implements AttachmentHost {
     source: FlowSource,
   ) {
     this.ring = session.ring;
-    this.#flow = new FlowControl(source, session.ring, this.#onLagging);
+    this.#flow = new FlowControl(source, session.ring, (lagging) => {
+      this.#news.held(lagging);
+    });
     this.#holdRing(FIRST_CLIENT_MS);
   }
 
@@ -83,7 +79,7 @@ export class AttachmentSet implements AttachmentHost {
     this.#checkAttach(request);
     // Before the screen is made: it is to be of the size that holds then.
     if (this.#mayBecomeController(request)) this.#adoptSize(request.cols, request.rows);
-    const screen = await this.#screenFor(request);
+    const { screen, held } = await this.#screenFor(request);
     if (socket.destroyed) return undefined;
     this.#numbered += 1;
     const attachment = new Attachment(this, socket, {
@@ -99,9 +95,10 @@ export class AttachmentSet implements AttachmentHost {
     this.#attachments.add(attachment);
     if (this.#mayBecomeController(request)) this.#setController(attachment);
     this.#greet(attachment, screen);
-    this.#catchUp(attachment);
+    if (held) this.#catchingUp = attachment;
+    else this.#catchUp(attachment);
     attachment.flush();
-    this.#tellParticipants();
+    this.#news.participantsChanged();
     return attachment;
   }
 
@@ -118,7 +115,7 @@ export class AttachmentSet implements AttachmentHost {
   /** The session has ended: whoever has read all is told how. */
   onExit(): void {
     this.#flow.release();
-    clearTimeout(this.#held);
+    this.#news.held(false);
     for (const attachment of [...this.#attachments]) attachment.flush();
   }
 
@@ -129,7 +126,7 @@ export class AttachmentSet implements AttachmentHost {
 
   /** The size was set past the clients. */
   onResize(): void {
-    this.#tellParticipants();
+    this.#news.participantsChanged();
   }
 
   /** Lets go of clients that still read the retained output; it is about to be forgotten. */
@@ -161,7 +158,7 @@ export class AttachmentSet implements AttachmentHost {
     this.#checkControl(attachment);
     this.session.resize(cols, rows);
     attachment.resized(cols, rows);
-    this.#tellParticipants();
+    this.#news.participantsChanged();
   }
 
   takeControl(attachment: Attachment): void {
@@ -171,10 +168,10 @@ export class AttachmentSet implements AttachmentHost {
     const previous = this.#controller;
     if (previous) {
       previous.mode = 'viewer';
-      previous.send({ type: 'mode_changed', mode: 'viewer', reason: 'taken_over' });
+      previous.sendLatest({ type: 'mode_changed', mode: 'viewer', reason: 'taken_over' });
     }
     this.#setController(attachment);
-    attachment.send({ type: 'mode_changed', mode: 'controller', reason: 'taken' });
+    attachment.sendLatest({ type: 'mode_changed', mode: 'controller', reason: 'taken' });
   }
 
   permit(attachment: Attachment, mayControl: boolean): void {
@@ -182,9 +179,9 @@ export class AttachmentSet implements AttachmentHost {
     if (mayControl || attachment !== this.#controller) return;
     this.#controller = undefined;
     attachment.mode = 'viewer';
-    attachment.send({ type: 'mode_changed', mode: 'viewer', reason: 'permission_lost' });
+    attachment.sendLatest({ type: 'mode_changed', mode: 'viewer', reason: 'permission_lost' });
     this.#regulate();
-    this.#tellParticipants();
+    this.#news.participantsChanged();
   }
 
   progressed(attachment: Attachment): void {
@@ -199,7 +196,7 @@ export class AttachmentSet implements AttachmentHost {
     if (attachment === this.#controller) this.#controller = undefined;
     this.#caughtUp(attachment);
     this.#regulate();
-    this.#tellParticipants();
+    this.#news.participantsChanged();
   }
 
   #checkAttach(request: LinkAttach): void {
@@ -215,19 +212,23 @@ export class AttachmentSet implements AttachmentHost {
     if (request.cols !== undefined && request.rows !== undefined) checkSize(request.cols, request.rows);
   }
 
-  /** Null where the output itself is given: it was asked for and is retained, or there is no screen to be had. */
-  async #screenFor({ from, raw }: LinkAttach): Promise<Screen | null> {
+  /**
+   * Null where the output itself is given: it was asked for and is retained, or there is no screen to be had.
+   * @returns also whether the ring is held for this client
+   */
+  async #screenFor({ from, raw }: LinkAttach): Promise<{ readonly screen: Screen | null; readonly held: boolean }> {
     const { ring, screens } = this.session;
-    if (raw || (from !== undefined && from >= ring.start)) return null;
+    if (raw === true || (from !== undefined && from >= ring.start)) return { screen: null, held: false };
+    let held = false;
     this.#coming += 1;
     try {
       for (let attempt = 0; attempt < SCREEN_ATTEMPTS; attempt += 1) {
         // The flood was faster: it may be held once.
-        if (attempt > 0) this.#holdRarely();
-        const screen = screens.recent ?? (await screens.make());
-        if (screen === null || screen.offset >= ring.start) return screen;
+        if (attempt > 0) held ||= this.#holdRarely();
+        const screen = screens.recent ?? (await screens.make(true));
+        if (screen === null || screen.offset >= ring.start) return { screen, held };
       }
-      return null;
+      return { screen: null, held };
     } finally {
       this.#coming -= 1;
     }
@@ -270,44 +271,13 @@ export class AttachmentSet implements AttachmentHost {
     attachment.mode = 'controller';
     this.#adoptSize(attachment.cols, attachment.rows);
     this.#regulate();
-    this.#tellParticipants();
+    this.#news.participantsChanged();
   }
-
-  #tellParticipants(): void {
-    if (this.#tell !== undefined) return;
-    this.#tell = setTimeout(() => {
-      this.#tell = undefined;
-      this.#broadcast({
-        type: 'participants',
-        participants: [...this.#attachments].slice(0, MAX_TOLD).map(asParticipant),
-        total: this.#attachments.size,
-      });
-    }, TELL_PARTICIPANTS_MS);
-  }
-
-  #broadcast(message: LinkResponse): void {
-    for (const attachment of this.#attachments) attachment.send(message);
-  }
-
-  /** The program waits for the controller, or goes on. */
-  readonly #onLagging = (lagging: boolean): void => {
-    clearTimeout(this.#held);
-    const reason = 'controller_lagging';
-    if (lagging) {
-      this.#held = setTimeout(() => {
-        this.#toldHeld = true;
-        this.#broadcast({ type: 'flow_control', action: 'pause', reason });
-      }, TELL_HELD_MS);
-    } else if (this.#toldHeld) {
-      this.#toldHeld = false;
-      this.#broadcast({ type: 'flow_control', action: 'resume', reason });
-    }
-  };
 
   /** The ring must not roll away under a client that is being given much of it. */
   #catchUp(attachment: Attachment): void {
     if (this.exit) return;
-    const far = this.ring.end - attachment.cursor > this.ring.limit / 2;
+    const far = this.ring.end - attachment.cursor > this.ring.capacity / 2;
     if (far && this.#holdRarely()) this.#catchingUp = attachment;
     else if (!this.#catchingUp) this.#flow.release();
     this.#regulate();
@@ -350,11 +320,3 @@ export class AttachmentSet implements AttachmentHost {
     }
   }
 }
-
-const asParticipant = ({ mode, cols, rows, options }: Attachment): Participant => ({
-  attachment: options.number,
-  user_id: options.user,
-  mode,
-  cols,
-  rows,
-});

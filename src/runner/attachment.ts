@@ -31,6 +31,8 @@ const FRAME_BYTES = 108 * 1024;
 const SMALL_BYTES = 8 * 1024;
 /** Answers that may wait for a client that does not read; then nothing more is read of it. */
 const MAX_UNREAD_BYTES = 256 * 1024;
+/** Output that a viewer may have and not have rendered, once it says what it has. */
+const WINDOW_BYTES = 1024 * 1024;
 /** A connection that is over is cut off when the other side has read nothing of what was sent for so long. */
 const LINGER_MS = 30_000;
 /** A writer learns that its input was applied within this time, or after so many bytes. */
@@ -83,6 +85,10 @@ export class Attachment {
   /** Offset of the next byte to send. */
   #cursor: number;
   #acked: number | undefined;
+  /** What is left to send of a screen. */
+  #screen: Uint8Array = new Uint8Array();
+  /** The latest of each kind that the client is still to be told. */
+  readonly #news = new Map<string, LinkResponse>();
   #blocked = false;
   #closed = false;
   #lastFlush = 0;
@@ -118,15 +124,22 @@ export class Attachment {
     if (!this.#closed) this.socket.write(encodeControlFrame(message));
   }
 
-  /** Sends the screen for which its output begins at its cursor, before any of it. */
-  sendSnapshot(screen: Uint8Array): void {
-    for (let at = 0; at < screen.length; at += FRAME_BYTES) {
-      const part = screen.subarray(at, at + FRAME_BYTES);
-      const flags = at + part.length === screen.length ? LAST_FRAGMENT : 0;
-      const header = { type: FrameType.snapshot, flags, channel: this.options.channel, offset: this.#cursor };
-      this.socket.write(encodeDataFrame(header, part), this.#onWritten);
+  /**
+   * Sends what only the latest of its kind matters of. A client that does not read is told when it has read what waits:
+   * others make such news as fast as they like.
+   */
+  sendLatest(message: LinkResponse): void {
+    if (this.socket.writableLength <= MAX_UNREAD_BYTES) {
+      this.send(message);
+      return;
     }
-    this.#blocked = this.socket.writableLength > 0;
+    if (this.#news.size === 0) this.socket.once('drain', this.#onDrain);
+    this.#news.set(message.type, message);
+  }
+
+  /** The screen for which its output begins at its cursor is to be sent before any of it. */
+  sendSnapshot(screen: Uint8Array): void {
+    this.#screen = screen;
   }
 
   /** The client's own terminal has another size. */
@@ -172,10 +185,13 @@ export class Attachment {
   flush(): void {
     if (this.#closed) return;
     const { ring } = this.host;
-    while (!this.#blocked && this.#cursor < ring.end) this.#sendFrame(Math.min(ring.end - this.#cursor, FRAME_BYTES));
+    while (!this.#blocked && this.#screen.length > 0) this.#sendScreen();
+    while (!this.#blocked && this.#room > 0 && this.#cursor < ring.end) {
+      this.#sendFrame(Math.min(ring.end - this.#cursor, FRAME_BYTES, this.#room));
+    }
     this.#lastFlush = performance.now();
     this.host.progressed(this);
-    if (this.host.exit && this.#cursor === ring.end) this.#finish(this.host.exit);
+    if (this.host.exit && this.#cursor === ring.end && this.#screen.length === 0) this.#finish(this.host.exit);
   }
 
   /** Ends the attachment; the client may come back for `offset`. */
@@ -231,9 +247,26 @@ export class Attachment {
         return;
       case 'ack':
         // What was not sent cannot have been rendered, and an old acknowledgement says nothing new.
-        this.#acked = Math.max(this.#acked ?? 0, Math.min(request.offset, this.#cursor));
+        this.#acked = Math.max(this.#acked ?? this.options.from, Math.min(request.offset, this.#cursor));
         this.host.progressed(this);
+        if (!this.#blocked && this.#cursor < this.host.ring.end) this.notify(performance.now());
     }
+  }
+
+  /** How much more may be sent: a viewer that acknowledges is not given more than it can take in; the ring rolls on. */
+  get #room(): number {
+    if (this.mode === 'controller' || this.#acked === undefined) return Infinity;
+    return WINDOW_BYTES - (this.#cursor - this.#acked);
+  }
+
+  /** The next piece of the screen; no copy of it waits for a client that is slow to take it. */
+  #sendScreen(): void {
+    const part = this.#screen.subarray(0, FRAME_BYTES);
+    this.#screen = this.#screen.subarray(part.length);
+    const flags = this.#screen.length === 0 ? LAST_FRAGMENT : 0;
+    const header = { type: FrameType.snapshot, flags, channel: this.options.channel, offset: this.#cursor };
+    this.socket.write(encodeDataFrame(header, part), this.#onWritten);
+    this.#blocked = this.socket.writableLength > 0;
   }
 
   #sendFrame(length: number): void {
@@ -253,6 +286,12 @@ export class Attachment {
     if (!this.#blocked || this.socket.writableLength > 0) return;
     this.#blocked = false;
     this.flush();
+  };
+
+  readonly #onDrain = (): void => {
+    const news = [...this.#news.values()];
+    this.#news.clear();
+    for (const message of news) this.send(message);
   };
 
   readonly #onWindow = (): void => {

@@ -156,12 +156,12 @@ export class Registry {
   sweep(): void {
     const limit = this.options.retained ?? RETAINED;
     const oldest = this.#clock.now() - this.options.retentionMs;
-    let bytes = [...this.#ended.values()].reduce((sum, session) => sum + session.ring.allocated, 0);
+    let bytes = [...this.#ended.values()].reduce((sum, session) => sum + session.retained, 0);
     for (const [id, session] of this.#ended) {
       const fits = bytes <= limit.bytes && this.#ended.size <= limit.sessions;
       if (fits && (session.endedAt ?? 0) > oldest) return;
       this.#ended.delete(id);
-      bytes -= session.ring.allocated;
+      bytes -= session.retained;
       session.attachments.dispose();
     }
   }

@@ -71,13 +71,13 @@ export class Session implements AttachedSession, Mortal {
     this.cols = options.cols;
     this.rows = options.rows;
     this.ring = new Ring(options.ringBytes, options.ringBudget);
+    this.screens = options.screens.follow(this.ring, options);
     this.#pty = new Pty(options, { onData: this.#onData, onExit: this.#onExit });
     const { pid, startTime } = this.#pty;
     this.#root = { sessionId: options.id, pid, startTime, group: options.group };
     this.#resizer = new Resizer((cols, rows) => {
       this.#pty.resize(cols, rows);
     });
-    this.screens = options.screens.follow(this.ring, options);
     this.attachments = new AttachmentSet(this, this.#pty);
     this.settled = this.#ended.promise.then(() => this.#killing ?? this.#endProcesses());
   }
@@ -88,6 +88,11 @@ export class Session implements AttachedSession, Mortal {
 
   get epoch(): string {
     return this.options.epoch;
+  }
+
+  /** Memory that its output takes. */
+  get retained(): number {
+    return this.ring.allocated + this.screens.allocated;
   }
 
   get attached(): number {

@@ -74,6 +74,54 @@ describe('everybody attached is told', () => {
   });
 });
 
+describe('a client that reads nothing', () => {
+  it('is not sent what is news no more: of many changes it hears the last, and they cost no memory', async () => {
+    const { id } = await runner.startSession(['cat']);
+    const ada = await runner.link();
+    const steps = 100;
+    await ada.attach(id, { cols: 80, rows: 24 });
+    const stalled: LinkClient[] = [];
+    for (let count = 0; count < 60; count += 1) {
+      const link = await runner.link();
+      await link.attach(id, { mode: 'viewer', user: 'b'.repeat(250) });
+      link.socket.pause();
+      stalled.push(link);
+    }
+    const before = runner.residentBytes();
+    for (let step = 1; step <= steps; step += 1) {
+      ada.send({ type: 'resize', cols: 80 + step, rows: 24 });
+      await until(() => told(ada)?.participants[0]?.cols === 80 + step, 'ada hears of each');
+    }
+    // Unbounded it would be 60 clients times 100 messages of 16 KiB: some 90 MiB.
+    expect(runner.residentBytes() - before).toBeLessThan(60 * 1024 * 1024);
+    const [first] = stalled;
+    first?.socket.resume();
+    await until(() => first !== undefined && told(first)?.participants[0]?.cols === 80 + steps, 'it hears the last');
+    await runner.kill(id);
+  });
+
+  it('but acknowledges is sent no more than it can take in, and goes on when it has', async () => {
+    const { id } = await runner.startSession(['/bin/sh', '-c', 'stty raw; read go; head -c 3000000 /dev/zero; cat']);
+    const ada = await runner.link();
+    ada.keep = false;
+    await ada.attach(id, { from: 0 });
+    const viewer = await runner.link();
+    viewer.keep = false;
+    await viewer.attach(id, { from: 0, mode: 'viewer' });
+    viewer.send({ type: 'ack', offset: 0 });
+    ada.type('\n');
+    await until(() => ada.bytes >= 3_000_000, 'ada has all');
+    await until(() => viewer.bytes >= 1024 * 1024, 'the viewer has its window');
+    expect(viewer.bytes).toBe(1024 * 1024);
+    viewer.send({ type: 'ack', offset: 1024 * 1024 });
+    await until(() => viewer.bytes >= 2 * 1024 * 1024, 'it is sent more');
+    viewer.acknowledge = true;
+    viewer.send({ type: 'ack', offset: 2 * 1024 * 1024 });
+    await until(() => viewer.bytes >= 3_000_000, 'it is sent all');
+    await runner.kill(id);
+  });
+});
+
 describe('the size', () => {
   it('becomes that of who takes control', async () => {
     const { id } = await runner.startSession(['cat']);

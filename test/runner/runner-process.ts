@@ -1,7 +1,7 @@
 /** A real runner process, from the project's build output, and a client of its control service. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -137,6 +137,11 @@ export class RunnerProcess {
     const link = await LinkClient.connect(join(this.directory, 'bytes.sock'));
     this.#links.push(link);
     return link;
+  }
+
+  /** Memory that the runner takes, bytes. */
+  residentBytes(): number {
+    return Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${String(this.pid)}/status`, 'utf8'))?.[1]) * 1024;
   }
 
   /** Ends runner and sessions. */

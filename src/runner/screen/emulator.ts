@@ -5,6 +5,7 @@
  */
 import { createRequire } from 'node:module';
 import type { IBufferCell, Terminal } from '@xterm/headless';
+import { MAX_COLS } from '../../kernel/terminal.js';
 
 const require = createRequire(import.meta.url);
 const headless = require('@xterm/headless') as { readonly Terminal: typeof Terminal };
@@ -81,9 +82,34 @@ export interface EmulatorState {
   readonly _inputHandler: { readonly _windowTitle: string; readonly _curAttrData: Attributes };
 }
 
-/** A reset terminal that draws nowhere. */
+/** Sequences that do something as often as they say: repeat a character, scroll, insert and delete lines, tab. */
+const REPEATING = ['b', 'S', 'T', 'L', 'M', 'I', 'Z'].map((final) => ({ final }));
+/** As often as the largest terminal has columns; the emulator would go on for ever, or take gigabytes. */
+const MAX_REPEAT = MAX_COLS;
+/** Marks that one character can carry when it is repeated. */
+const REPEATED_CELL = 32;
+
+/** A reset terminal that draws nowhere. What no program means, and would take long or much memory, it leaves out. */
 export function createEmulator(cols: number, rows: number): Terminal {
-  return new headless.Terminal({ cols, rows, scrollback: SCROLLBACK_LINES, allowProposedApi: true, logLevel: 'off' });
+  const options = { cols, rows, scrollback: SCROLLBACK_LINES, allowProposedApi: true, logLevel: 'off' } as const;
+  const terminal = new headless.Terminal(options);
+  for (const sequence of REPEATING) {
+    terminal.parser.registerCsiHandler(sequence, (params) => {
+      const count = params[0];
+      if (typeof count === 'number' && count > MAX_REPEAT) return true;
+      return sequence.final === 'b' && lastCellLength(terminal) > REPEATED_CELL;
+    });
+  }
+  return terminal;
+}
+
+/** How long the text of the cell before the cursor is: marks join their character without end. */
+function lastCellLength(terminal: Terminal): number {
+  const { active } = terminal.buffer;
+  const line = active.getLine(active.baseY + active.cursorY);
+  const before = Math.min(active.cursorX, terminal.cols) - 1;
+  const cell = line?.getCell(before);
+  return (cell?.getWidth() === 0 ? line?.getCell(before - 1) : cell)?.getChars().length ?? 0;
 }
 
 /** What only the emulator's own fields tell. */

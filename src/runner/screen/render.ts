@@ -1,6 +1,7 @@
 import type { Terminal } from '@xterm/headless';
 import { lastCut } from './cut.js';
 import { createEmulator, feed, SCROLLBACK_LINES } from './emulator.js';
+import { settingsIn } from './settings.js';
 import { snapshotOf } from './snapshot.js';
 
 /** A session's screen at an offset of its output. */
@@ -39,17 +40,14 @@ export interface RenderJob {
 const CLEAR = Buffer.from('\x1b[0m\x1b[r\x1b[H\x1b[2J\x1b[3J');
 /** After a gap output begins in the middle of anything: the next line does not. */
 const MAX_FIRST_LINE = 64 * 1024;
-/** What outlives the text around it: modes, alternate screen, margins, character sets, title. */
-const SETTINGS =
-  // eslint-disable-next-line no-control-regex -- escape sequences begin with ESC
-  /\x1b(?:\[\?[\d;]{1,48}[hl]|\[[\d;]{0,8}r|\[!p|[()][0AB]|[=>c]|\][02];[^\x07\x1b]{0,256}(?:\x07|\x1b\\))/g;
-const MAX_SETTINGS = 64 * 1024;
 const MAX_SCREEN_BYTES = 1024 * 1024;
+/** A screen full of pictures in colours of 24 bits. */
+const MAX_VISIBLE_BYTES = 4 * 1024 * 1024;
 
 /**
  * Goes through the output and makes the screen it leads to, at the last place where the output can be cut.
  * @returns a screen whose offset is at most some hundred bytes before the end, more within a long control string
- * @throws RangeError when the screen cannot be told in a mebibyte, and whatever the emulator throws
+ * @throws RangeError when the screen cannot be told in some mebibytes
  */
 export async function render(job: RenderJob): Promise<Screen> {
   const terminal = createEmulator(job.base.cols, job.base.rows);
@@ -80,19 +78,13 @@ async function renderOn(terminal: Terminal, { base, output, from, skipped, resiz
   return { offset: from + end, cols: terminal.cols, rows: terminal.rows, data: drawn(terminal) };
 }
 
-/** Every session keeps its last one, so it is bounded: without the scrollback, when it is too much. */
+/** Every session keeps its last one, so it is bounded: without the scrollback, when that would be too much. */
 function drawn(terminal: Terminal): Uint8Array {
-  for (const scrollback of [SCROLLBACK_LINES, 0]) {
-    const data = new TextEncoder().encode(snapshotOf(terminal, scrollback));
-    if (data.length <= MAX_SCREEN_BYTES) return data;
-  }
+  const whole = new TextEncoder().encode(snapshotOf(terminal, SCROLLBACK_LINES));
+  if (whole.length <= MAX_SCREEN_BYTES) return whole;
+  const visible = new TextEncoder().encode(snapshotOf(terminal, 0));
+  if (visible.length <= MAX_VISIBLE_BYTES) return visible;
   throw new RangeError('The screen is too colourful to be told.');
-}
-
-function settingsIn(bytes: Uint8Array): Uint8Array {
-  const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('latin1');
-  const found = Array.from(text.matchAll(SETTINGS), ([sequence]) => sequence).join('');
-  return Buffer.from(found.slice(-MAX_SETTINGS), 'latin1');
 }
 
 function secondLine(output: Uint8Array): number {

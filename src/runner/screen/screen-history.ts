@@ -4,8 +4,14 @@ import type { ScreenRenderer } from './renderer.js';
 
 /** A client is given up to so much output after an older screen, rather than a newer one. */
 const FRESH_BYTES = 32 * 1024;
+/** How long a client waits for a screen when many are made; then it is given the output. */
+const PATIENCE_MS = 2000;
+/** Questions of a program to its terminal: attributes, cursor, modes, colours, size, settings. */
+const QUERY =
+  // eslint-disable-next-line no-control-regex -- escape sequences begin with ESC
+  /\x05|\x1b(?:Z|\[[>=?]?[\d;]*[cnt]|\[\??[\d;]*\$p|\[>[\d;]*q|P[+$]q|\](?:4|5|1\d|52);[^\x07\x1b]*\?)/;
 /** Most output that is gone through for one screen; of more than that only the end. */
-const MAX_REPLAY = 4 * 1024 * 1024;
+const MAX_REPLAY = 2 * 1024 * 1024;
 /** How much of the end: a thousand lines and more. */
 const TAIL_BYTES = 256 * 1024;
 /** Sizes since the last screen that are remembered; of more, the last ones. */
@@ -56,13 +62,35 @@ export class ScreenHistory {
   /** A screen at hand from which a client can go on: the retained output since then is little. Null when there is none. */
   get recent(): Screen | null {
     const { offset } = this.#last;
-    const usable = offset >= this.ring.start && this.ring.end - offset <= FRESH_BYTES && this.#resizes.length === 0;
-    return usable ? this.#last : null;
+    const length = this.ring.end - offset;
+    if (offset < this.ring.start || length > FRESH_BYTES || this.#resizes.length > 0) return null;
+    // What the program once asked its terminal, a new one would answer again, into whatever runs now.
+    return QUERY.test(this.ring.read(offset, length).toString('latin1')) ? null : this.#last;
   }
 
-  /** Makes a screen of what has been written until now; null when that cannot be had. */
-  make(): Promise<Screen | null> {
-    this.#rendering ??= this.#make().finally(() => {
+  /** Memory that the last screen takes. */
+  get allocated(): number {
+    return this.#last.data.length;
+  }
+
+  /**
+   * Makes a screen of what has been written until now; null when that cannot be had, or not soon enough.
+   * @param urgent whether a client waits for it
+   */
+  async make(urgent: boolean): Promise<Screen | null> {
+    const made = this.#begin(urgent);
+    if (!urgent) return made;
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<null>((resolve) => {
+      timer = setTimeout(resolve, PATIENCE_MS, null);
+    });
+    return Promise.race([made, late]).finally(() => {
+      clearTimeout(timer);
+    });
+  }
+
+  #begin(urgent: boolean): Promise<Screen | null> {
+    this.#rendering ??= this.#make(urgent).finally(() => {
       this.#rendering = undefined;
     });
     return this.#rendering;
@@ -79,7 +107,7 @@ export class ScreenHistory {
     if (this.ring.end < this.dueAt) return true;
     if (quiet || this.now() - this.#advancedAt >= this.#patience) {
       this.#advancedAt = this.now();
-      void this.make();
+      void this.#begin(false);
     }
     return quiet;
   }
@@ -95,7 +123,7 @@ export class ScreenHistory {
     return rollsIn < this.#stride ? ADVANCE_EVERY_MS : Infinity;
   }
 
-  async #make(): Promise<Screen | null> {
+  async #make(urgent: boolean): Promise<Screen | null> {
     if (this.now() - this.#failedAt < FAILED_MS) return null;
     try {
       let included: readonly SizeChange[] = [];
@@ -103,7 +131,7 @@ export class ScreenHistory {
         const job = this.#job();
         included = job.resizes;
         return job;
-      });
+      }, urgent);
       this.#last = screen;
       this.#resizes = this.#resizes.filter((change) => !included.includes(change));
       return screen;
