@@ -31,6 +31,7 @@ export class ByteLink {
   #listener: LinkListener | null = null;
   /** Frames that came in one chunk with the answer, before there was a listener; bounded by that chunk. */
   #early: Frame[] = [];
+  #paused = false;
   #closed = false;
 
   private constructor(
@@ -94,14 +95,14 @@ export class ByteLink {
     });
   }
 
-  /** Begins delivery. */
+  /** Begins delivery. What came with the answer is delivered at once, and may be reason enough to {@link pause}. */
   listen(listener: LinkListener): void {
     this.#listener = listener;
     const early = this.#early;
     this.#early = [];
     for (const frame of early) this.#deliver(frame, listener);
     if (this.#closed) listener.onClose();
-    else this.socket.resume();
+    else if (!this.#paused) this.socket.resume();
   }
 
   send(message: LinkRequest): void {
@@ -129,11 +130,14 @@ export class ByteLink {
     });
   }
 
+  /** Stops delivery, but for what was read already, until {@link resume}. */
   pause(): void {
+    this.#paused = true;
     this.socket.pause();
   }
 
   resume(): void {
+    this.#paused = false;
     this.socket.resume();
   }
 
