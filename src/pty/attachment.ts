@@ -4,7 +4,7 @@ import type { Permission } from '../authorization/permissions.js';
 import type { Resource } from '../authorization/policy.js';
 import { DomainError } from '../kernel/errors.js';
 import { dataTypeOf, FrameType, outputLength } from '../kernel/frame.js';
-import type { AttachMode, LinkAttached } from '../kernel/link.js';
+import type { AttachMode, LinkAttached, LinkRequest } from '../kernel/link.js';
 import type { CallerContext } from '../kernel/request-context.js';
 import type { ByteLink, LinkListener } from '../runner-link/byte-link.js';
 
@@ -101,23 +101,28 @@ export class Attachment {
     return this.link.drained();
   }
 
-  /** Sets the size; the controller's counts. @throws DomainError PERMISSION_DENIED, NOT_CONTROLLER */
-  resize(cols: number, rows: number): void {
+  /**
+   * Sets the size; the controller's counts.
+   * @returns resolves when the link takes more, as those of {@link takeControl} and {@link ack} do: until then nothing
+   *   more is to be read of this client
+   * @throws DomainError PERMISSION_DENIED, NOT_CONTROLLER
+   */
+  async resize(cols: number, rows: number): Promise<void> {
     this.require('pty:resize');
     if (!this.#mayType) throw new DomainError('NOT_CONTROLLER', 'Only the controller sets the size.');
-    this.link.send({ type: 'resize', cols, rows });
+    await this.#request({ type: 'resize', cols, rows });
   }
 
   /** Becomes controller; the one before becomes viewer. @throws DomainError PERMISSION_DENIED */
-  takeControl(): void {
+  async takeControl(): Promise<void> {
     this.require('pty:input');
     this.#mayType = true;
-    this.link.send({ type: 'take_control' });
+    await this.#request({ type: 'take_control' });
   }
 
   /** The client has rendered everything before `offset`. */
-  ack(offset: number): void {
-    this.link.send({ type: 'ack', offset });
+  async ack(offset: number): Promise<void> {
+    await this.#request({ type: 'ack', offset });
   }
 
   /** Decides one message. @throws DomainError PERMISSION_DENIED or NOT_FOUND */
@@ -168,6 +173,10 @@ export class Attachment {
   close(): void {
     this.link.close();
     this.#end();
+  }
+
+  async #request(message: LinkRequest): Promise<void> {
+    if (!this.link.send(message)) await this.link.drained();
   }
 
   #end(): void {

@@ -109,15 +109,15 @@ export class GrpcAttachment extends AttachedStream<AttachResponse> {
       }
       case 'resize': {
         const { cols, rows } = parse(frameSchemas.resize, body);
-        attachment.resize(cols, rows);
+        await attachment.resize(cols, rows);
         return;
       }
       case 'ack':
         // Zero is not on the wire in proto3.
-        attachment.ack(parse(frameSchemas.ack, { offset: 0, ...Object(body) }).offset);
+        await attachment.ack(parse(frameSchemas.ack, { offset: 0, ...Object(body) }).offset);
         return;
       case 'take_control':
-        attachment.takeControl();
+        await attachment.takeControl();
         return;
       default:
         await this.#audited(kind, body, attachment);

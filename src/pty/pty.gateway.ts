@@ -105,11 +105,11 @@ export class PtyGateway {
 
   @RequirePermission('pty:resize', onAttachment)
   @SubscribeMessage('resize')
-  resize(
+  async resize(
     @ConnectedSocket() client: WebSocket,
     @MessageBody({ schema: resizeSchema }) { channel, cols, rows }: z.output<typeof resizeSchema>,
-  ): void {
-    this.#socket(client).on(channel).resize(cols, rows);
+  ): Promise<void> {
+    await this.#socket(client).on(channel).resize(cols, rows);
   }
 
   @RequirePermission('pty:signal', onAttachment)
@@ -134,20 +134,20 @@ export class PtyGateway {
 
   @RequirePermission('pty:input', onAttachment)
   @SubscribeMessage('take_control')
-  takeControl(
+  async takeControl(
     @ConnectedSocket() client: WebSocket,
     @MessageBody({ schema: bareSchema }) { channel }: z.output<typeof bareSchema>,
-  ): void {
-    this.#socket(client).on(channel).takeControl();
+  ): Promise<void> {
+    await this.#socket(client).on(channel).takeControl();
   }
 
   @Authenticated()
   @SubscribeMessage('ack')
-  ack(
+  async ack(
     @ConnectedSocket() client: WebSocket,
     @MessageBody({ schema: ackSchema }) { channel, offset }: z.output<typeof ackSchema>,
-  ): void {
-    this.#socket(client).on(channel).ack(offset);
+  ): Promise<void> {
+    await this.#socket(client).on(channel).ack(offset);
   }
 
   @Authenticated()

@@ -105,8 +105,9 @@ export class ByteLink {
     else if (!this.#paused) this.socket.resume();
   }
 
-  send(message: LinkRequest): void {
-    this.socket.write(encodeControlFrame(message));
+  /** Sends a request. @returns false when the link is full until {@link drained} */
+  send(message: LinkRequest): boolean {
+    return this.socket.write(encodeControlFrame(message));
   }
 
   /** Sends input at its position, null: after what came before; false when the link is full until {@link drained}. */

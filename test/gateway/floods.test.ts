@@ -31,6 +31,43 @@ describe('one client that sends as fast as it can', () => {
   });
   afterAll(() => gateway.remove());
 
+  it('of requests that its runner does not take, is not read from', async () => {
+    const id = await startSession(gateway, alice, { command: ['/bin/cat'] });
+    const ws = await WsClient.open(gateway, `/ws/pty?id=${id}&mode=controller`, { credential: alice });
+    await ws.next('attached');
+    const [runner = 0] = gateway.runnerPids();
+    process.kill(runner, 'SIGSTOP');
+    try {
+      const requests = [
+        '{"type":"ack","offset":0}',
+        '{"type":"resize","cols":90,"rows":30}',
+        '{"type":"take_control"}',
+      ];
+      // Long on the way to the gateway and short on the way to the runner: its socket is full before ours is.
+      const messages = requests.map((text) => text.padEnd(8192));
+      for (let round = 0; round < 3000; round += 1) for (const message of messages) ws.socket.send(message);
+      let last = -1;
+      await until(
+        'the gateway to stop reading',
+        async () => {
+          const stopped = ws.socket.bufferedAmount === last;
+          last = ws.socket.bufferedAmount;
+          await pause(1500);
+          return stopped;
+        },
+        60_000,
+      );
+      expect(last).toBeGreaterThan(16 * 1024 * 1024);
+    } finally {
+      process.kill(runner, 'SIGCONT');
+    }
+    await until('all of it to be read', () => ws.socket.bufferedAmount === 0, 60_000);
+    ws.send({ type: 'ping', timestamp: Date.now() });
+    await ws.next('pong', 60_000);
+    ws.close();
+    await rest(gateway, alice, 'DELETE', `/api/v1/sessions/${id}`);
+  }, 180_000);
+
   it('by messages on one WebSocket, keeps nobody else waiting', async () => {
     const flood = Flood.start(gateway, upgrade(alice), repeated('{"type":"ping"}'), { reading: true });
     await until('the flood to flow', () => flood.rounds > 5);
