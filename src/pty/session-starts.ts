@@ -11,7 +11,7 @@ import { RunnerClient } from '../runner-link/runner-client.js';
 import type { StartCommand } from './pty.schema.js';
 import { RequestHash } from './request-hash.js';
 import type { SessionEntity } from './session.entity.js';
-import { SessionStore } from './session-store.js';
+import { SessionStore, START_FAILED, startFailed } from './session-store.js';
 import { timesOf } from './session-times.js';
 import { type SessionView, toView } from './session-view.js';
 
@@ -44,8 +44,9 @@ export class SessionStarts {
   /**
    * Starts a session. With a `request_id` there is one for all calls of the same principal that bring it, on any gateway,
    * as long as it is remembered; a start that failed is as if it had not been.
-   * @throws DomainError SESSION_LIMIT, START_FAILED, RUNNER_UNAVAILABLE; INVALID_ARGUMENT for times that are not
-   *   permitted; IDEMPOTENCY_CONFLICT when the request id came with another request
+   * @throws DomainError SESSION_LIMIT, START_FAILED, RUNNER_UNAVAILABLE, also when the first of these calls is not over in
+   *   time; INVALID_ARGUMENT for times that are not permitted; IDEMPOTENCY_CONFLICT when the request id came with another
+   *   request
    */
   async start(context: CallerContext, command: StartCommand): Promise<StartedView> {
     for (;;) {
@@ -84,7 +85,7 @@ export class SessionStarts {
       return toView(stored);
     } catch (error) {
       // What did not start is not a session; what did start but could not be recorded must not live on unseen.
-      await this.runner.kill(row.id, 'start_failed').catch(() => undefined);
+      await this.runner.kill(row.id, START_FAILED).catch(() => undefined);
       await this.store.remove(row);
       throw error;
     }
@@ -97,12 +98,14 @@ export class SessionStarts {
     throw new DomainError('IDEMPOTENCY_CONFLICT', 'This request_id was used for another request.');
   }
 
-  /** The session once its start is over, or when that takes too long; null when it failed. */
+  /** The session once its start is over; null when it failed. @throws DomainError RUNNER_UNAVAILABLE when it takes too long */
   async #settled({ tenant, id }: SessionEntity): Promise<SessionEntity | null> {
     const deadline = performance.now() + FIRST_START_MS;
     for (;;) {
       const row = await this.store.find(tenant, id);
-      if (row?.state !== 'starting' || performance.now() > deadline) return row;
+      if (row === null || startFailed(row)) return null;
+      if (row.state !== 'starting') return row;
+      if (performance.now() > deadline) throw stillStarting();
       await setTimeout(LOOK_EVERY_MS);
     }
   }
@@ -136,6 +139,11 @@ export class SessionStarts {
     };
   }
 }
+
+const stillStarting = (): DomainError =>
+  new DomainError('RUNNER_UNAVAILABLE', 'The session of this request_id is still being started; ask again.', {
+    details: { retry_after: 1 },
+  });
 
 /** A session that is named after its program when the caller gave no name. */
 const nameOf = (argv: readonly string[]): string =>

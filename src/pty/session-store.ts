@@ -22,6 +22,8 @@ const LIMIT_LOCK = 0x67617467;
 const SHARE_LOCK = 0x67617468;
 /** Subjects and groups that one session is shared with at most. */
 const MAX_SHARES = 50;
+/** Why a session was ended that had started and could not be recorded. */
+export const START_FAILED = 'start_failed';
 /** How long ended sessions stay readable. */
 const RETENTION = '24 hours';
 /** What of a session `s` somebody sees in the list: his own, and what is shared with him or his groups. */
@@ -279,14 +281,18 @@ export class SessionStore {
   }
 }
 
-/** The session that came from the same request; one that was lost before it ran gives the request id up. */
+/** Was this start none? It was lost before it ran, or it ran and could not be recorded, and so was ended again. */
+export const startFailed = ({ state, pid, reason }: SessionEntity): boolean =>
+  (state === 'lost' && pid === null) || reason === START_FAILED;
+
+/** The session that came from the same request; a start that failed gives the request id up. */
 async function requested(
   manager: EntityManager,
   { tenant, ownerProvider, ownerSubject, requestId }: SessionEntity,
 ): Promise<SessionEntity | null> {
   if (requestId === null) return null;
   const known = await manager.findOneBy(SessionEntity, { tenant, ownerProvider, ownerSubject, requestId });
-  if (known?.state !== 'lost' || known.pid !== null) return known;
+  if (known === null || !startFailed(known)) return known;
   await manager.update(SessionEntity, { tenant, id: known.id }, { requestId: null, requestHash: null });
   return null;
 }
