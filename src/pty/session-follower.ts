@@ -8,6 +8,7 @@ import { systemContext } from '../kernel/request-context.js';
 import { CLOCK, RUNNER_ID } from '../kernel/tokens.js';
 import { RunnerClient } from '../runner-link/runner-client.js';
 import { endRunnerProcess, ensureRunner, STILL_THERE_MS } from '../runner-link/runner-process.js';
+import { RunnerAbsence } from '../runner-link/runner-absence.js';
 import { type RunnerWatcher, RunnerWatch } from '../runner-link/runner-watch.js';
 import { SessionEnds } from './session-ends.js';
 import { type LiveSession, SessionStore } from './session-store.js';
@@ -20,6 +21,7 @@ const STARTING_GRACE_MS = 15_000;
 @Injectable()
 export class SessionFollower implements RunnerWatcher, OnApplicationBootstrap, BeforeApplicationShutdown {
   readonly #watch: RunnerWatch;
+  readonly #absence: RunnerAbsence;
   #timer: NodeJS.Timeout | undefined;
   #connected = false;
 
@@ -34,6 +36,7 @@ export class SessionFollower implements RunnerWatcher, OnApplicationBootstrap, B
     @Inject(CONFIG) config: Config,
   ) {
     this.#watch = new RunnerWatch(runner, this, () => ensureRunner(runner, config), logger);
+    this.#absence = new RunnerAbsence(runner.directory, () => this.#onGone(), logger);
   }
 
   /** Whether the runner answers now. */
@@ -43,6 +46,7 @@ export class SessionFollower implements RunnerWatcher, OnApplicationBootstrap, B
 
   onApplicationBootstrap(): void {
     this.#watch.start();
+    this.#absence.start();
     this.#timer = setInterval(() => {
       this.#sweep().catch((error: unknown) => {
         this.logger.warn({ err: error }, 'sessions not swept');
@@ -57,6 +61,7 @@ export class SessionFollower implements RunnerWatcher, OnApplicationBootstrap, B
    */
   async endRunner(): Promise<void> {
     this.#watch.expectEnd();
+    this.#absence.stop();
     // Where none answers, one may be being started just now: when the watch has stopped, it is there.
     await this.runner.info(STILL_THERE_MS).catch(() => this.#watch.stop());
     const sessions = await endRunnerProcess(this.runner);
@@ -66,6 +71,7 @@ export class SessionFollower implements RunnerWatcher, OnApplicationBootstrap, B
 
   async beforeApplicationShutdown(): Promise<void> {
     clearInterval(this.#timer);
+    this.#absence.stop();
     await this.#watch.stop();
   }
 
@@ -73,6 +79,7 @@ export class SessionFollower implements RunnerWatcher, OnApplicationBootstrap, B
     const { id, epoch } = await this.runner.info();
     if (id !== this.runnerId) throw new Error('Another runner answers now; restart the gateway to use it.');
     this.#connected = true;
+    this.#absence.stop();
     const sessions = await this.#reconcile();
     this.audit.note(systemContext(), {
       action: 'runner.connected',
@@ -89,6 +96,7 @@ export class SessionFollower implements RunnerWatcher, OnApplicationBootstrap, B
 
   onLost(): Promise<void> {
     this.#connected = false;
+    this.#absence.start();
     this.audit.note(systemContext(), {
       action: 'runner.lost',
       resource: null,
@@ -96,6 +104,15 @@ export class SessionFollower implements RunnerWatcher, OnApplicationBootstrap, B
       reason: 'RUNNER_UNAVAILABLE',
     });
     return Promise.resolve();
+  }
+
+  /**
+   * The runner is dead, and no other has come in its place. Whether that still holds is asked after the table was read:
+   * what a new one has started is not in it then.
+   */
+  async #onGone(): Promise<void> {
+    const live = await this.store.live(this.runnerId);
+    if (live.length > 0 && (await this.#absence.isDeserted())) await this.#settle(live, []);
   }
 
   /** Forgets what ended long ago, and finds starts that a killed gateway left half-way. */
