@@ -4,11 +4,12 @@ import type { End } from './end.js';
 import { AttachError } from './errors.js';
 import type { DataFrame } from './frames.js';
 import { type Control, type InputPort, InputStream, type Typed } from './input-stream.js';
-import type { AttachedMessage, ErrorMessage, Mode, ServerMessage } from './messages.js';
+import type { AttachedMessage, ErrorMessage, Mode, Participant, ServerMessage } from './messages.js';
 import type { AttachListener, AttachOptions, Credential, Size } from './options.js';
 import { OutputStream } from './output-stream.js';
 import { PersistentConnection } from './persistent-connection.js';
 import { openGlobalSocket } from './socket.js';
+import { mayTakeBack } from './return-of-control.js';
 import { systemTiming, type Timing } from './timing.js';
 import { newWriterId } from './writer-id.js';
 
@@ -35,6 +36,12 @@ export class AttachmentClient {
   readonly #acknowledgements: Acknowledgements;
   /** Whether this client is to be controller when it comes back. */
   #wantsControl: boolean;
+  /** Somebody asked for control and has not been answered: it is taken from whoever has it. */
+  #insists: boolean;
+  /** Came back as viewer, and waits to hear who is controller now. */
+  #returning = false;
+  /** The number of this attachment, where the server gave one. */
+  #attachment: number | null = null;
   #control: Control;
   #size: Size | null;
   /** Names the process that holds the session; null before the first attachment. */
@@ -54,6 +61,7 @@ export class AttachmentClient {
     const { timing = systemTiming, take = false, mode, size = null, from = null } = options;
     this.#size = size;
     this.#wantsControl = take;
+    this.#insists = take;
     // Until the first answer what is typed waits, unless it could never be sent.
     this.#control = mode === 'viewer' && !take ? 'viewer' : 'taking';
     this.#acknowledgements = new Acknowledgements((offset) => this.#send({ type: 'ack', channel: 0, offset }), timing);
@@ -93,6 +101,8 @@ export class AttachmentClient {
   takeControl(): void {
     if (this.#ended || this.#control === 'controller') return;
     this.#wantsControl = true;
+    this.#insists = true;
+    this.#returning = false;
     this.#setControl('taking');
     this.#sendTake();
   }
@@ -136,6 +146,7 @@ export class AttachmentClient {
         },
         onLost: (retryInMs) => {
           this.#attached = false;
+          this.#returning = false;
           this.#input.disconnected();
           this.listener.onDisconnected?.(retryInMs);
         },
@@ -188,7 +199,7 @@ export class AttachmentClient {
         this.#input.applied(message.inputNext);
         return;
       case 'participants':
-        this.listener.onParticipants?.(message.participants, message.total);
+        this.#onParticipants(message.participants, message.total);
         return;
       case 'flow_control':
         this.listener.onFlowControl?.(message.action, message.reason);
@@ -207,9 +218,14 @@ export class AttachmentClient {
     this.#epoch = message.epoch;
     this.#attached = true;
     this.#connection.works();
-    if (mode === 'controller') this.#wantsControl = true;
+    this.#attachment = attachment;
+    if (mode === 'controller') this.#hasControl(true);
     this.#control = mode === 'controller' ? mode : this.#wantsControl ? 'taking' : 'viewer';
-    if (this.#control === 'taking') this.#sendTake();
+    if (this.#control === 'taking') {
+      // Who else is there is told soon; a person who took over meanwhile is not typed at.
+      if (this.#insists) this.#sendTake();
+      else this.#returning = true;
+    }
     this.listener.onAttached?.({ mode, again, cols, rows, attachment });
     // It may have had enough.
     if (this.#isOver()) return;
@@ -220,8 +236,23 @@ export class AttachmentClient {
     this.#input.attached(message.inputNext, this.#control);
   }
 
+  #onParticipants(participants: readonly Participant[], total: number): void {
+    if (this.#returning) {
+      this.#returning = false;
+      if (mayTakeBack(participants, total, this.#attachment)) this.#sendTake();
+      else this.#onModeChanged('viewer', 'taken_over');
+    }
+    this.listener.onParticipants?.(participants, total);
+  }
+
+  #hasControl(has: boolean): void {
+    this.#wantsControl = has;
+    this.#insists = false;
+    this.#returning = false;
+  }
+
   #onModeChanged(mode: Mode, reason: string): void {
-    this.#wantsControl = mode === 'controller';
+    this.#hasControl(mode === 'controller');
     if (mode === 'controller') this.#sendSize();
     this.#setControl(mode);
     this.listener.onModeChanged?.(mode, reason);
@@ -235,7 +266,7 @@ export class AttachmentClient {
       return;
     }
     if (this.#control === 'taking' && (id === TAKE || (id === null && NOT_TAKEN.has(code)))) {
-      this.#wantsControl = false;
+      this.#hasControl(false);
       this.#setControl('viewer');
     }
     this.listener.onRefused?.({ code, message });

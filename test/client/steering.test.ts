@@ -95,7 +95,8 @@ describe('what is typed with the client library', () => {
     first.socket.terminate();
     await application.comesBack(1);
     const second = await server.next();
-    second.attach({ mode: 'viewer' });
+    second.attach({ mode: 'viewer', attachment: 2 });
+    second.participants([1, 'alice', 'controller'], [2, 'alice', 'viewer']);
     await second.hears('take_control');
     second.say({ type: 'mode_changed', channel: 0, mode: 'controller', reason: 'taken' });
     second.say({ type: 'mode_changed', channel: 0, mode: 'viewer', reason: 'taken_over' });
@@ -107,6 +108,61 @@ describe('what is typed with the client library', () => {
     third.output(0, 'x');
     await application.shows('x');
     expect(third.told.map(({ type }) => type)).not.toContain('take_control');
+  });
+
+  const backAsViewer = async (application: Application): Promise<ScriptedClient> => {
+    await until('the loss', () => application.retries.length === 1);
+    expect(application.type('rm -r x')).toBe('taken');
+    await application.comesBack(1);
+    const connection = await server.next();
+    connection.attach({ mode: 'viewer', attachment: 2 });
+    await until('attached again', () => application.attached.length === 2);
+    return connection;
+  };
+
+  it('that comes back while somebody else is in control types nothing at their prompt, and says so', async () => {
+    const [application, first] = await attached();
+    first.socket.terminate();
+    const second = await backAsViewer(application);
+    second.participants([1, 'mallory', 'controller'], [2, 'alice', 'viewer']);
+    await until('told', () => application.modes.length === 1);
+    expect([application.modes, application.lost, application.type('x')]).toEqual([
+      ['viewer taken_over'],
+      [7],
+      'refused',
+    ]);
+    second.output(0, 'x');
+    await application.shows('x');
+    expect([second.typed, second.told.filter(({ type }) => type === 'take_control')]).toEqual([[], []]);
+  });
+
+  it.each([
+    ['nobody', [[2, 'alice', 'viewer']]],
+    [
+      'its own user',
+      [
+        [1, 'alice', 'controller'],
+        [2, 'alice', 'viewer'],
+      ],
+    ],
+  ] as [string, [number, string, string][]][])('that comes back and finds %s in control goes on', async (_, list) => {
+    const [application, first] = await attached();
+    first.socket.terminate();
+    const second = await backAsViewer(application);
+    expect(second.told.filter(({ type }) => type === 'take_control')).toEqual([]);
+    second.participants(...list);
+    await second.hears('take_control');
+    second.say({ type: 'mode_changed', channel: 0, mode: 'controller', reason: 'taken' });
+    expect(await second.hasTyped(7)).toBe('rm -r x');
+    expect(application.lost).toEqual([]);
+  });
+
+  it('that was told to take control takes it after a cut, too, whoever has it', async () => {
+    const [application, first] = await attached({ take: true }, { mode: 'viewer' });
+    await first.hears('take_control');
+    first.socket.terminate();
+    const second = await backAsViewer(application);
+    await second.hears('take_control');
   });
 
   it('that is refused control stays a viewer, and says why', async () => {

@@ -49,6 +49,12 @@ export class ScriptedClient {
     this.say({ type: 'attached', ...attached, cols: 80, rows: 24, input_next: 0, snapshot: false, ...fields, from });
   }
 
+  /** Who is attached: the number of the attachment, the user, the mode. */
+  participants(...list: readonly (readonly [number, string, string])[]): void {
+    const participants = list.map(([attachment, user_id, mode]) => ({ attachment, user_id, mode, cols: 80, rows: 24 }));
+    this.say({ type: 'participants', channel: 0, participants, total: list.length });
+  }
+
   output(offset: number, bytes: string | Uint8Array): void {
     this.socket.send(data(1, 0, offset, Buffer.from(bytes)));
   }
