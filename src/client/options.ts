@@ -5,8 +5,9 @@ import type { Snapshot } from './snapshot.js';
 import type { Timing } from './timing.js';
 
 /**
- * A token, key or ticket; or what gets one, called anew for every connection and before one in use expires. A rejection
- * is taken for a connection that failed and tried again, unless it is an `AttachError`, which ends the attachment.
+ * A token, key or ticket; or what gets one, called anew for every connection and before one in use expires. A rejection,
+ * or no answer within 30 seconds, is taken for a connection that failed and tried again, unless it is an `AttachError`,
+ * which ends the attachment.
  */
 export type Credential = string | (() => Promise<string>);
 

@@ -3,6 +3,7 @@ import { afterClose, afterRefusal, type Away, away, type Verdict } from './closi
 import { Connection } from './connection.js';
 import { AttachError } from './errors.js';
 import type { DataFrame } from './frames.js';
+import { inTime } from './in-time.js';
 import type { ErrorMessage, ServerMessage } from './messages.js';
 import type { Credential } from './options.js';
 import { Renewal } from './renewal.js';
@@ -28,6 +29,9 @@ export interface PersistentListener {
   onFailed(error: AttachError): void;
 }
 
+/** What gets a credential may take so long; a function that never answers must not end all attempts. */
+const CREDENTIAL_MS = 30_000;
+
 /** A connection that comes back: after a cut with growing pauses, after `goaway` when the server said so. */
 export class PersistentConnection {
   readonly #backoff: Backoff;
@@ -41,6 +45,7 @@ export class PersistentConnection {
   #told: ErrorMessage | null = null;
   #cancelRetry: (() => void) | null = null;
   #over = false;
+  readonly #closed = new AbortController();
 
   constructor(
     private readonly options: PersistentOptions,
@@ -82,6 +87,7 @@ export class PersistentConnection {
   close(): void {
     if (this.#over) return;
     this.#over = true;
+    this.#closed.abort();
     this.#renewal.stop();
     this.#cancelRetry?.();
     this.#connection?.close();
@@ -205,6 +211,7 @@ export class PersistentConnection {
 
   async #token(): Promise<string | null> {
     const credential = this.#credential;
-    return typeof credential === 'function' ? credential() : (credential ?? null);
+    if (typeof credential !== 'function') return credential ?? null;
+    return inTime(credential(), CREDENTIAL_MS, this.options.timing, this.#closed.signal);
   }
 }

@@ -121,6 +121,28 @@ describe('an attachment of the client library', () => {
     expect(await refused.failed()).toMatchObject({ reason: 'refused', message: 'log in again' });
   });
 
+  it('tries again when what gets the credential never answers', async () => {
+    let asked = 0;
+    const credential = (): Promise<string> => {
+      asked += 1;
+      return asked === 2 ? new Promise(() => undefined) : Promise.resolve(`ticket-${String(asked)}`);
+    };
+    const [application, first] = await attached({ credential });
+    first.socket.terminate();
+    await application.comesBack(1);
+    await until('it asks', () => asked === 2);
+    application.timing.advance(30_000);
+    await application.comesBack(2);
+    expect(await (await server.next()).hears('authenticate')).toMatchObject({ token: 'ticket-3' });
+  });
+
+  it('leaves no timer behind when it is left while it waits for a credential', async () => {
+    const application = open({ credential: () => new Promise(() => undefined) });
+    await until('it waits', () => application.timing.waiting.length === 1);
+    application.client.detach();
+    expect(application.timing.waiting).toEqual([]);
+  });
+
   it('goes away when it is told to, and comes back when it was told', async () => {
     const [application, first] = await attached();
     first.say({ type: 'goaway', reason: 'shutdown', resume_after_ms: 1234 });
