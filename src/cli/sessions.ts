@@ -55,7 +55,8 @@ export async function run(args: string[]): Promise<number> {
     ...timesOf(values),
     ...(values['request-id'] === undefined ? {} : { request_id: values['request-id'] }),
     command: [...positionals, ...args.slice(split).filter((arg, index) => index > 0 || arg !== '--')],
-    ...terminalSize(),
+    // A repeated request has to be the same from any window. Who attaches as controller sets the size.
+    ...(values['request-id'] === undefined ? terminalSize() : {}),
   })) as Session;
   if (values.detach) {
     console.log(plain(session.id));
