@@ -18,8 +18,12 @@ export const Gone = createParamDecorator((_: unknown, execution: ExecutionContex
   const leave = (): void => {
     gone.abort();
   };
-  if (execution.getType() === 'http') execution.switchToHttp().getResponse<FastifyReply>().raw.once('close', leave);
-  else if (callOf(execution).cancelled) leave();
+  if (execution.getType() === 'http') {
+    const { raw } = execution.switchToHttp().getResponse<FastifyReply>();
+    // It may have hung up while a guard waited, and no event tells it again.
+    if (raw.destroyed || raw.closed) leave();
+    else raw.once('close', leave);
+  } else if (callOf(execution).cancelled) leave();
   else callOf(execution).once('cancelled', leave);
   return gone.signal;
 });

@@ -3,6 +3,7 @@ import { status } from '@grpc/grpc-js';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { TestGateway, token, until } from '../support/gateway.js';
 import { GrpcClient, reasonOf, refused } from '../support/grpc-client.js';
+import { waitingFor, whileLocked } from '../support/locks.js';
 import { type Answer, codeOf, rest, startSession } from '../support/rest.js';
 
 const MAX_WAITS_EACH = 100;
@@ -162,6 +163,27 @@ describe('waiting for the end of a session', () => {
     given.abort();
     expect((await Promise.all(polls)).filter((code) => code !== 0)).toEqual([429]);
     await until('room', async () => (await overRest(id, '?timeout_seconds=1', gateway, emma)).status === 200);
+  });
+
+  it('makes room when polls are given up before they are let in, too', async () => {
+    const id = await start('/bin/cat');
+    const frank = token({ sub: 'frank', roles: ['operator'] });
+    const given = new AbortController();
+    // On a gateway that has to ask PostgreSQL whose session it is, and cannot just now.
+    await whileLocked(gateway, 'sessions', async () => {
+      const polls = Array.from({ length: MAX_WAITS_EACH }, () =>
+        fetch(`${other.url}/api/v1/sessions/${id}/wait`, {
+          headers: { authorization: `Bearer ${frank}` },
+          signal: given.signal,
+        }).catch(() => undefined),
+      );
+      await until('they wait for the table', async () => (await waitingFor(gateway, 'sessions')) > 0);
+      for (let round = 0; round < 20; round += 1) await rest(other, null, 'GET', '/health/live');
+      given.abort();
+      await Promise.all(polls);
+      for (let round = 0; round < 20; round += 1) await rest(other, null, 'GET', '/health/live');
+    });
+    await until('room', async () => (await overRest(id, '?timeout_seconds=1', other, frank)).status === 200);
   });
 
   it('has room again after deadlines, too', async () => {
