@@ -148,7 +148,7 @@ describe('a stream of output', () => {
   it('ends with its credential, and when that is revoked', async () => {
     const id = await silent();
     const now = Math.floor(Date.now() / 1000);
-    const short = await attached(id, token({ exp: now + 4 }));
+    const short = await attached(id, token({ exp: now + 10 }));
     const expired = (await short.end) as ServiceError;
     expect([expired.code, reasonOf(expired)]).toEqual([16, 'SESSION_EXPIRED']);
     const jti = randomUUID();

@@ -97,7 +97,7 @@ describe('waiting for the end of a session', () => {
   it('is over with the credential, and when that or the share is taken back', async () => {
     const id = await start('/bin/cat');
     const now = Math.floor(Date.now() / 1000);
-    const short = await overRest(id, '', gateway, token({ exp: now + 3 }));
+    const short = await overRest(id, '', gateway, token({ exp: now + 10 }));
     expect([short.status, codeOf(short)]).toEqual([401, 'SESSION_EXPIRED']);
     const jti = randomUUID();
     const revocable = new GrpcClient(gateway, token({ jti }));

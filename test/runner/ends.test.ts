@@ -8,15 +8,14 @@ import { alive, uniqueSleep } from './alive.js';
 import { RunnerProcess } from './runner-process.js';
 import { until } from './until.js';
 
-let runner: RunnerProcess;
-let folder: string;
+const runner = await RunnerProcess.start();
 /** Whether this machine lets the runner make control groups, without which a process can hide. */
-let grouped: boolean;
-beforeAll(async () => {
+const grouped = runner.output.join('').includes('tracked by control groups');
+if (!grouped) console.warn('SKIPPED: what needs control groups, because none can be made here');
+const itWithGroups = grouped ? it : it.skip;
+let folder: string;
+beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), 'gatehouse-ends-'));
-  runner = await RunnerProcess.start();
-  grouped = runner.output.join('').includes('tracked by control groups');
-  if (!grouped) console.warn('SKIPPED: what needs control groups, because none can be made here');
 });
 afterAll(async () => {
   const { id = '' } = await runner.info();
@@ -26,8 +25,7 @@ afterAll(async () => {
 });
 
 describe('killing a session', () => {
-  it('ends a process that called setsid, forked twice and wiped its environment', async () => {
-    if (!grouped) return;
+  itWithGroups('ends a process that called setsid, forked twice and wiped its environment', async () => {
     const sleep = uniqueSleep();
     const { id } = await runner.startSession([
       'bash',
@@ -39,8 +37,7 @@ describe('killing a session', () => {
     expect(alive(sleep)).toEqual([]);
   });
 
-  it('ends one that hid in the same way, stopped itself and ignores every polite signal', async () => {
-    if (!grouped) return;
+  itWithGroups('ends one that hid in the same way, stopped itself and ignores every polite signal', async () => {
     const sleep = uniqueSleep();
     const hidden = `trap '' HUP TERM CONT; (kill -STOP $(exec sh -c 'echo $PPID'); sleep ${sleep}) </dev/null >/dev/null 2>&1 &`;
     const { id } = await runner.startSession(
@@ -71,8 +68,7 @@ describe('killing a session', () => {
     expect(runner.output.join('')).not.toContain('could not be ended');
   });
 
-  it('ends what hid in a session that ended by itself, too', async () => {
-    if (!grouped) return;
+  itWithGroups('ends what hid in a session that ended by itself, too', async () => {
     const sleep = uniqueSleep();
     const hide = `(setsid env -i /bin/sh -c '(sleep ${sleep} </dev/null >/dev/null 2>&1 &)' &)`;
     const { id } = await runner.startSession(['bash', '-c', `${hide}; read line; exit 7`]);
