@@ -18,7 +18,7 @@ import { GrpcAttachments } from './pty/grpc-attachments.js';
 import { RunnerClient } from './runner-link/runner-client.js';
 import { SessionFollower } from './pty/session-follower.js';
 import { SessionWaits } from './pty/session-waits.js';
-import { endRunnerProcess, ensureRunner, runnerDirectory } from './runner-link/runner-process.js';
+import { endRunnerProcess, ensureRunner, runnerEndpoint } from './runner-link/runner-process.js';
 import { ClientAddresses } from './transport/client-address.js';
 import { grpcGate } from './transport/grpc-edge.js';
 import { GatehouseGrpcServer } from './transport/grpc-server.js';
@@ -47,11 +47,11 @@ export async function startGatehouse(): Promise<Gatehouse> {
   prepareDataDirectory(config.dataDir);
   await requireFreePort('HTTP_PORT', config.HOST, config.HTTP_PORT);
   await requireFreePort('GRPC_PORT', config.HOST, config.GRPC_PORT);
+  const runner = new RunnerClient(runnerEndpoint(config));
   const logger = createLogger(config);
   const database = await Database.open(config, (message) => {
     logger.info(message);
   });
-  const runner = new RunnerClient(runnerDirectory(config));
   let startedRunner = false;
   try {
     startedRunner = await ensureRunner(runner, config);
@@ -155,7 +155,7 @@ async function stop(running: Running): Promise<void> {
   await websocket.drain();
   if (!(await app.get(InFlight).idle(CALLS_MS))) logger.warn('calls were cut off by the stop');
   const alone = await database.leave();
-  if (alone && config.RUNNER_DIR === undefined && !config.RUNNER_PERSIST) {
+  if (alone && app.get(RunnerClient).endpoint.own !== null && !config.RUNNER_PERSIST) {
     await attempt(app.get(SessionFollower).endRunner(), logger);
   }
   app.get(AuditTrail).note(systemContext(), { action: 'server.stopped', resource: null, success: true });

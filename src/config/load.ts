@@ -1,6 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { parseEnv } from 'node:util';
+import { remoteRunner, type RemoteRunner, remoteRunnerProblems } from './remote-runner.js';
 import { type Environment, environmentSchema, SECRET_VARIABLES } from './schema.js';
 
 /** What the rest of the gateway knows of its configuration. */
@@ -10,6 +11,8 @@ export interface Config extends Environment {
   readonly production: boolean;
   /** Whether gRPC tells its callers what it serves: outside production, unless GRPC_REFLECTION says otherwise. */
   readonly grpcReflection: boolean;
+  /** The runner on another machine that this gateway uses; null: it is on this one. */
+  readonly remoteRunner: RemoteRunner | null;
 }
 
 /** Nest's injection token for {@link Config}. */
@@ -42,7 +45,8 @@ export function loadConfig(environment: NodeJS.ProcessEnv = process.env): Config
   if (!parsed.success || problems.length > 0) throw new ConfigurationError(problems);
   const production = parsed.data.NODE_ENV === 'production';
   const grpcReflection = parsed.data.GRPC_REFLECTION ?? !production;
-  return { ...parsed.data, dataDir: resolve(parsed.data.DATA_DIR), production, grpcReflection };
+  const dataDir = resolve(parsed.data.DATA_DIR);
+  return { ...parsed.data, dataDir, production, grpcReflection, remoteRunner: remoteRunner(parsed.data) };
 }
 
 /** Rules between variables; run once each is right by itself. */
@@ -56,7 +60,7 @@ function crossChecks(environment: Environment): string[] {
   }
   const { HTTP_PORT: http, GRPC_PORT: grpc } = environment;
   if (http !== 0 && http === grpc) problems.push(`GRPC_PORT: found ${grpc}, expected another port than HTTP_PORT`);
-  return problems;
+  return [...problems, ...remoteRunnerProblems(environment)];
 }
 
 function describe(name: string, found: Record<string, string>, expected: string): string {

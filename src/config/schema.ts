@@ -1,3 +1,4 @@
+import { isIP } from 'node:net';
 import { z } from 'zod';
 import { isCidr } from '../kernel/cidr.js';
 
@@ -9,14 +10,23 @@ const MIN_SECRET_BYTES = 32;
 const port = (fallback: number) => integer(0, 65535, fallback);
 
 /** A whole number written in plain decimal digits, within bounds. */
-function integer(min: number, max: number, fallback: number) {
+function digits(min: number, max: number) {
   return z
     .string()
     .regex(/^\d{1,15}$/, `a whole number from ${min} to ${max}`)
     .transform(Number)
-    .refine((value) => value >= min && value <= max, `a whole number from ${min} to ${max}`)
-    .default(fallback);
+    .refine((value) => value >= min && value <= max, `a whole number from ${min} to ${max}`);
 }
+
+const integer = (min: number, max: number, fallback: number) => digits(min, max).default(fallback);
+
+/** The name or address of one host, without port or brackets. */
+const host = z
+  .string()
+  .refine(
+    (text) => isIP(text) !== 0 || /^(?=.{1,253}$)[a-z0-9]([a-z0-9.-]*[a-z0-9])?$/i.test(text),
+    'the name or address of a host',
+  );
 
 const flag = z.enum(['true', 'false'], { error: 'true or false' }).transform((value) => value === 'true');
 
@@ -80,6 +90,12 @@ export const environmentSchema = z.object({
     .string()
     .regex(/^\/[\x21-\x7e]{1,83}$/, 'an absolute path of at most 84 characters, ASCII and without spaces')
     .optional(),
+  RUNNER_HOST: host.optional(),
+  RUNNER_CONTROL_PORT: digits(1, 65535).optional(),
+  RUNNER_BYTES_PORT: digits(1, 65535).optional(),
+  RUNNER_TLS_CERT: z.string().max(4096).optional(),
+  RUNNER_TLS_KEY: z.string().max(4096).optional(),
+  RUNNER_TLS_CA: z.string().max(4096).optional(),
   RUNNER_PERSIST: flag.default(false),
   SESSION_RING_BYTES: integer(65536, 268435456, 4194304),
   SESSION_RINGS_TOTAL_BYTES: integer(65536, 1_099_511_627_776, 1_073_741_824),

@@ -10,6 +10,10 @@ export type AttachMode = 'controller' | 'viewer';
 export const CONTROL_SOCKET = 'control.sock';
 export const BYTES_SOCKET = 'bytes.sock';
 
+/** What the two sides say to each other over TLS, so that a port is never taken for the other one (ALPN, RFC 7301). */
+export const CONTROL_PROTOCOL = 'h2';
+export const BYTES_PROTOCOL = 'gatehouse.link.v1';
+
 /** Flag of an input frame whose offset says nothing: its bytes follow on what came before. */
 export const UNSEQUENCED = 1;
 

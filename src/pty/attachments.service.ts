@@ -40,7 +40,7 @@ export class AttachmentsService {
     this.authorization.require(context, 'pty:view', resource);
     await this.sessions.attachable(context, command.session);
     const mayControl = this.authorization.allows(context.principal, 'pty:input', resource);
-    const link = await ByteLink.open(this.runner.directory, {
+    const link = await ByteLink.open(this.runner.endpoint, {
       type: 'attach',
       channel,
       may_control: mayControl,

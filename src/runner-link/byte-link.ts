@@ -1,9 +1,7 @@
-import { createConnection, type Socket } from 'node:net';
-import { join } from 'node:path';
+import type { Socket } from 'node:net';
 import { DomainError } from '../kernel/errors.js';
 import { encodeControlFrame, encodeDataFrame, type Frame, FrameReader, FrameType, payloadOf } from '../kernel/frame.js';
 import {
-  BYTES_SOCKET,
   type LinkAttach,
   type LinkAttached,
   type LinkRequest,
@@ -11,11 +9,9 @@ import {
   MAX_LINK_FRAME,
   UNSEQUENCED,
 } from '../kernel/link.js';
+import type { RunnerEndpoint } from './runner-endpoint.js';
 
 const CONNECT_MS = 5000;
-
-/** All links read into this: a read and its callback happen in one turn, and a {@link FrameReader} copies. */
-const slab = Buffer.allocUnsafeSlow(128 * 1024);
 
 /** What arrives on a link, in order. */
 export interface LinkListener {
@@ -29,7 +25,7 @@ export interface LinkListener {
 /** One attachment's byte stream to the runner. Backpressure is the socket's own. */
 export class ByteLink {
   #listener: LinkListener | null = null;
-  /** Frames that came in one chunk with the answer, before there was a listener; bounded by that chunk. */
+  /** Frames that came in one read with the answer, before there was a listener; bounded by that read. */
   #early: Frame[] = [];
   #paused = false;
   #closed = false;
@@ -44,16 +40,11 @@ export class ByteLink {
    * @returns a link that stays silent until {@link listen}
    * @throws DomainError the runner's refusal, or RUNNER_UNAVAILABLE
    */
-  static open(directory: string, attach: LinkAttach): Promise<ByteLink> {
+  static open(endpoint: RunnerEndpoint, attach: LinkAttach): Promise<ByteLink> {
     return new Promise((resolve, reject) => {
-      const onread = {
-        buffer: slab,
-        callback: (length: number): boolean => {
-          receive(slab.subarray(0, length));
-          return true;
-        },
-      };
-      const socket = createConnection({ path: join(directory, BYTES_SOCKET), onread });
+      const socket = endpoint.connect((chunk) => {
+        receive(chunk);
+      });
       const reader = new FrameReader(MAX_LINK_FRAME);
       let link: ByteLink | null = null;
       const fail = (error: DomainError): void => {

@@ -1,11 +1,4 @@
-import { join } from 'node:path';
-import {
-  type ClientReadableStream,
-  credentials,
-  loadPackageDefinition,
-  type ServiceError,
-  status,
-} from '@grpc/grpc-js';
+import { type ClientReadableStream, loadPackageDefinition, type ServiceError, status } from '@grpc/grpc-js';
 import { loadSync } from '@grpc/proto-loader';
 import type { ProtoGrpcType } from '../generated/runner.js';
 import type { InfoResponse__Output } from '../generated/gatehouse/runner/v1/InfoResponse.js';
@@ -20,8 +13,8 @@ import type { StartRequest } from '../generated/gatehouse/runner/v1/StartRequest
 import type { StartResponse__Output } from '../generated/gatehouse/runner/v1/StartResponse.js';
 import type { WatchResponse__Output } from '../generated/gatehouse/runner/v1/WatchResponse.js';
 import { DomainError, isErrorCode } from '../kernel/errors.js';
-import { CONTROL_SOCKET } from '../kernel/link.js';
 import { PROTO_OPTIONS } from '../kernel/package.js';
+import type { RunnerEndpoint } from './runner-endpoint.js';
 
 const DEADLINE_MS = 10_000;
 /** A kill waits for 5 s of grace and the processes' end. */
@@ -40,20 +33,18 @@ type Unary<Request, Response> = (
 export class RunnerClient {
   readonly #client: RunnerServiceClient;
 
-  /** @param directory the folder of the runner's sockets */
-  constructor(readonly directory: string) {
+  /** @param endpoint where the runner is */
+  constructor(readonly endpoint: RunnerEndpoint) {
     const definition = loadSync('gatehouse/runner/v1/runner.proto', PROTO_OPTIONS);
     const proto = loadPackageDefinition(definition) as unknown as ProtoGrpcType;
-    this.#client = new proto.gatehouse.runner.v1.RunnerService(
-      `unix:${join(directory, CONTROL_SOCKET)}`,
-      credentials.createInsecure(),
-      {
-        'grpc.max_receive_message_length': MAX_MESSAGE,
-        // A runner that was just started must be found at once, not after grpc-js's usual back-off.
-        'grpc.initial_reconnect_backoff_ms': 50,
-        'grpc.max_reconnect_backoff_ms': 500,
-      },
-    );
+    const { address, credentials, options } = endpoint.control;
+    this.#client = new proto.gatehouse.runner.v1.RunnerService(address, credentials, {
+      'grpc.max_receive_message_length': MAX_MESSAGE,
+      // A runner that was just started must be found at once, not after grpc-js's usual back-off.
+      'grpc.initial_reconnect_backoff_ms': 50,
+      'grpc.max_reconnect_backoff_ms': 500,
+      ...options,
+    });
   }
 
   info(deadlineMs = DEADLINE_MS): Promise<InfoResponse__Output> {

@@ -5,10 +5,15 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Config } from '../config/load.js';
 import { inheritedEnvironment } from '../config/inherited-environment.js';
+import { DomainError } from '../kernel/errors.js';
 import { CONTROL_SOCKET } from '../kernel/link.js';
 import { socketDirectory } from '../kernel/private-directory.js';
 import type { RunnerSession__Output } from '../generated/gatehouse/runner/v1/RunnerSession.js';
+import { ByteLink } from './byte-link.js';
 import { RunnerClient } from './runner-client.js';
+import type { RunnerEndpoint } from './runner-endpoint.js';
+import { TlsEndpoint } from './tls-endpoint.js';
+import { UnixEndpoint } from './unix-endpoint.js';
 
 const START_MS = 8000;
 const PROBE_MS = 500;
@@ -25,30 +30,37 @@ const MAX_LOG_BYTES = 10 * 1024 * 1024;
 /** Longest socket file name in the runner's folder. */
 const LONGEST_NAME = CONTROL_SOCKET.length;
 
-/** Where the runner's sockets are. */
-export function runnerDirectory(config: Config): string {
-  return config.RUNNER_DIR ?? socketDirectory(config.dataDir, LONGEST_NAME);
+/**
+ * Where this gateway's runner is: on another machine, in a folder that was named, or else its own.
+ * @throws ConfigurationError when the certificates for another machine cannot be used
+ */
+export function runnerEndpoint(config: Config): RunnerEndpoint {
+  if (config.remoteRunner) return new TlsEndpoint(config.remoteRunner);
+  if (config.RUNNER_DIR !== undefined) return new UnixEndpoint(config.RUNNER_DIR, false);
+  return new UnixEndpoint(socketDirectory(config.dataDir, LONGEST_NAME), true);
 }
 
 /**
  * Makes sure a runner answers: adopts the one that is there, else starts one, detached, so that it outlives this
- * process. With RUNNER_DIR the runner is somebody else's to start.
+ * process. One in RUNNER_DIR or on RUNNER_HOST is somebody else's to start.
  * @returns whether this call started it
  * @throws Error with a plain sentence when none can be had
  */
 export async function ensureRunner(client: RunnerClient, config: Config): Promise<boolean> {
-  if (await answers(client, existsSync(join(client.directory, CONTROL_SOCKET)) ? PROBE_MS : 1)) return false;
-  if (config.RUNNER_DIR !== undefined) {
-    if (await answers(client, START_MS)) return false;
-    throw new Error(`No runner answers in RUNNER_DIR (${config.RUNNER_DIR}).`);
+  const { endpoint } = client;
+  const directory = endpoint.own;
+  if (directory === null) {
+    if ((await answers(client, START_MS)) && (await answersBytes(endpoint))) return false;
+    throw new Error(`No runner answers ${endpoint.place}: ${await endpoint.diagnose()}.`);
   }
-  const log = spawnRunner(client.directory, config);
+  if (await answers(client, endpoint.isThere() ? PROBE_MS : 1)) return false;
+  const log = spawnRunner(directory, config);
   const deadline = Date.now() + START_MS;
   while (Date.now() < deadline) {
     if (await answers(client, PROBE_MS)) return true;
   }
-  if (await accepts(join(client.directory, CONTROL_SOCKET))) {
-    throw new Error(`A runner has ${client.directory} and does not answer; end it (its sessions go with it), or wait.`);
+  if (await accepts(join(directory, CONTROL_SOCKET))) {
+    throw new Error(`A runner has ${directory} and does not answer; end it (its sessions go with it), or wait.`);
   }
   throw new Error(`The runner did not start; its log is ${log}.`);
 }
@@ -103,6 +115,17 @@ async function answers(client: RunnerClient, deadlineMs: number): Promise<boolea
   } catch {
     await new Promise((resolve) => setTimeout(resolve, 20));
     return false;
+  }
+}
+
+/** Whether its other way in leads to a runner too, which refuses to attach to nothing in its own words. */
+async function answersBytes(endpoint: RunnerEndpoint): Promise<boolean> {
+  try {
+    const attach = { type: 'attach', session: 'none', channel: 0, user: 'gateway', may_control: false } as const;
+    (await ByteLink.open(endpoint, attach)).close();
+    return true;
+  } catch (error) {
+    return error instanceof DomainError && error.code !== 'RUNNER_UNAVAILABLE';
   }
 }
 

@@ -93,7 +93,10 @@ export class RunnerWatch {
     }
     // What still cannot be recorded is taken in when the runner is followed again.
     if (!this.#changes.empty) await this.#takeIn(false);
-    if (feed.connected && !this.#isStopped()) await this.watcher.onLost();
+    if (feed.connected && !this.#isStopped()) {
+      this.client.endpoint.lost();
+      await this.watcher.onLost();
+    }
     if (!feed.connected && feed.error) throw feed.error;
   }
 

@@ -1,4 +1,4 @@
-import { Server, type ServerWritableStream } from '@grpc/grpc-js';
+import { type ChannelOptions, Server, type ServerWritableStream } from '@grpc/grpc-js';
 import type { Logger } from 'pino';
 import type { RunnerServiceHandlers } from '../generated/gatehouse/runner/v1/RunnerService.js';
 import type { ReadOutputRequest__Output } from '../generated/gatehouse/runner/v1/ReadOutputRequest.js';
@@ -27,14 +27,18 @@ export interface RunnerInfo {
   readonly version: string;
 }
 
-/** @param shutdown ends all sessions; the runner exits some time after it has resolved */
+/**
+ * @param shutdown ends all sessions; the runner exits some time after it has resolved
+ * @param options of grpc-js, for the connections
+ */
 export function createControlServer(
   registry: Registry,
   info: RunnerInfo,
   log: Logger,
   shutdown: () => Promise<void>,
+  options: ChannelOptions = {},
 ): Server {
-  const server = new Server();
+  const server = new Server(options);
   const handlers: RunnerServiceHandlers = {
     Info: unary(log, () => ({ ...info, pid: process.pid })),
     Start: unary(log, (request) => start(registry, request)),

@@ -1,4 +1,4 @@
-import { createServer, type Server, type Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import type { Logger } from 'pino';
 import { DomainError } from '../kernel/errors.js';
 import { encodeControlFrame, type Frame, FrameReader, payloadOf } from '../kernel/frame.js';
@@ -8,15 +8,10 @@ import { parseLinkRequest } from './link-messages.js';
 import type { Registry } from './registry.js';
 
 const FIRST_MESSAGE_MS = 10_000;
-const MAX_CONNECTIONS = 20_000;
 
-/** The byte stream between gateways and sessions (kernel/link.ts): one connection for each attachment. */
-export function createLinkServer(registry: Registry, log: Logger): Server {
-  const server = createServer((socket) => {
-    new LinkConnection(socket, registry, log);
-  });
-  server.maxConnections = MAX_CONNECTIONS;
-  return server;
+/** Serves the byte stream between a gateway and a session (kernel/link.ts): one connection for each attachment. */
+export function acceptLink(socket: Socket, registry: Registry, log: Logger): void {
+  new LinkConnection(socket, registry, log);
 }
 
 class LinkConnection {

@@ -3,29 +3,32 @@
  *
  *     node runner/main.js --dir <socket directory> [--id-file path] [--ring-bytes n] [--rings-total-bytes n]
  *         [--max-sessions n] [--retention-seconds n]
+ *         [--listen address --control-port n --bytes-port n --tls-cert file --tls-key file --tls-ca file
+ *         [--tls-gateways name,…]]
  *
  * It listens on `control.sock` (gRPC) and `bytes.sock` (kernel/link.ts) in that directory, both for their owner only,
- * and knows no users. There is one runner for a directory; a second one exits at once.
+ * and where it is told to, on two ports for gateways of other machines, with TLS on both sides (docs/remote-runner.md).
+ * It knows no users. There is one runner for a directory; a second one exits at once.
  */
-import { mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import type { Server as NetServer } from 'node:net';
+import { mkdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
-import { promisify } from 'node:util';
-import { type Server, ServerCredentials } from '@grpc/grpc-js';
 import { pino } from 'pino';
 import { randomToken } from '../kernel/ids.js';
-import { BYTES_SOCKET, CONTROL_SOCKET } from '../kernel/link.js';
+import { CONTROL_SOCKET } from '../kernel/link.js';
 import { VERSION } from '../kernel/package.js';
 import { claimSocket } from './claim.js';
 import { createControlServer } from './control-server.js';
 import { closeInherited } from './descriptors.js';
 import { runnerId } from './identity.js';
 import { endLeftovers } from './leftovers.js';
-import { createLinkServer } from './link-server.js';
+import { acceptLink } from './link-server.js';
+import type { Listener, Services } from './listeners.js';
 import { parseOptions, type RunnerOptions } from './options.js';
 import { Registry } from './registry.js';
 import { SessionGroups } from './session-groups.js';
+import { TlsListener } from './tls-listener.js';
+import { UnixListener } from './unix-listener.js';
 
 /** How long clients have to read what was sent before the runner exits. */
 const FAREWELL_MS = 1000;
@@ -34,45 +37,45 @@ const log = pino({ name: 'runner' });
 
 interface Running {
   readonly registry: Registry;
-  readonly control: Server;
-  readonly link: NetServer;
+  readonly listeners: readonly Listener[];
   readonly groups: SessionGroups;
   /** Resolves when nothing is left of a runner before this one. */
   cleared: Promise<void>;
-  /** What to remove at the end, beside the control socket. */
-  readonly files: readonly string[];
 }
 
 async function main(options: RunnerOptions): Promise<void> {
   const directory = resolve(options.directory);
-  const file = (name: string): string => join(directory, name);
   mkdirSync(directory, { recursive: true, mode: 0o700 });
 
   const epoch = randomToken(16);
   const id = runnerId(resolve(options.idFile));
   const groups = new SessionGroups(id);
   const registry = createRegistry(options, id, epoch, groups);
-  const link = createLinkServer(registry, log);
-  const control = createControlServer(registry, { id, epoch, version: VERSION }, log, async () => {
+  const shutdown = async (): Promise<void> => {
     await endAll(running);
     void leave(running);
-  });
-  const running: Running = {
-    registry,
-    control,
-    link,
-    groups,
-    cleared: Promise.resolve(),
-    files: [file(BYTES_SOCKET), file('runner.pid')],
   };
+  const listeners = createListeners(options, directory, {
+    control: (channel) => createControlServer(registry, { id, epoch, version: VERSION }, log, shutdown, channel),
+    link: (socket) => {
+      acceptLink(socket, registry, log);
+    },
+  });
+  const running: Running = { registry, listeners, groups, cleared: Promise.resolve() };
   handleSignals(running);
-  const claimed = await claimSocket(file(CONTROL_SOCKET), async () => {
+  const claimed = await claimSocket(join(directory, CONTROL_SOCKET), async () => {
     track(groups);
-    await bind(control, link, directory);
+    for (const listener of listeners) await listener.open();
   });
   if (!claimed) return alreadyRunning();
   log.info({ directory, id, epoch }, 'listening');
   running.cleared = clearLeftovers(id, groups);
+}
+
+/** The sockets of the folder come last: what cannot listen elsewhere leaves none behind. */
+function createListeners(options: RunnerOptions, directory: string, services: Services): Listener[] {
+  const unix = new UnixListener(directory, services, log);
+  return options.tls ? [new TlsListener(options.tls, services, log), unix] : [unix];
 }
 
 /** Before the first session starts, and only once it is known that this is the one runner of its directory. */
@@ -90,32 +93,6 @@ async function clearLeftovers(id: string, groups: SessionGroups): Promise<void> 
     else log.info('no leftovers of another runner');
   } catch (error) {
     log.error({ err: error }, 'processes that a runner left when it died could not be looked for');
-  }
-}
-
-/** Both sockets are there, for their owner only, before the first call is answered. */
-async function bind(control: Server, link: NetServer, directory: string): Promise<void> {
-  const file = (name: string): string => join(directory, name);
-  const unclaimed = file(`${BYTES_SOCKET}.${String(process.pid)}`);
-  // For the sockets alone: the sessions inherit the usual one.
-  const umask = process.umask(0o177);
-  try {
-    await new Promise<void>((done, fail) => link.once('error', fail).listen(unclaimed, done));
-    // One connection that cannot be accepted, without descriptors left, is no reason to end every session.
-    link.on('error', (error) => {
-      log.error({ err: error }, 'link failed');
-    });
-    await promisify(control.bindAsync.bind(control))(
-      `unix:${file(CONTROL_SOCKET)}`,
-      ServerCredentials.createInsecure(),
-    );
-    renameSync(unclaimed, file(BYTES_SOCKET));
-    writeFileSync(file('runner.pid'), `${String(process.pid)}\n`);
-  } catch (error) {
-    link.close();
-    throw error;
-  } finally {
-    process.umask(umask);
   }
 }
 
@@ -146,18 +123,10 @@ async function endAll({ registry, cleared }: Running): Promise<void> {
 }
 
 /** Lets clients read what was sent, then exits. */
-async function leave({ control, link, groups, files }: Running): Promise<never> {
-  const closed = Promise.all([
-    new Promise((done) => link.close(done)),
-    new Promise<void>((done) => {
-      control.tryShutdown(() => {
-        done();
-      });
-    }),
-  ]);
+async function leave({ listeners, groups }: Running): Promise<never> {
+  const closed = Promise.all(listeners.map((listener) => listener.close()));
   await Promise.race([closed, setTimeout(FAREWELL_MS)]);
-  control.forceShutdown(); // removes its socket
-  for (const path of files) rmSync(path, { force: true });
+  for (const listener of listeners) listener.destroy();
   groups.close();
   log.info('ended');
   process.exit(0);

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { MIN_RING_BYTES } from './ring-budget.js';
+import { parseTlsOptions, TLS_FLAGS, type TlsOptions } from './tls-options.js';
 
 export interface RunnerOptions {
   /** Where the sockets are. */
@@ -12,6 +13,8 @@ export interface RunnerOptions {
   readonly ringsTotalBytes: number;
   readonly maxSessions: number;
   readonly retentionMs: number;
+  /** For gateways of other machines; null: there are none. */
+  readonly tls: TlsOptions | null;
 }
 
 const MAX_RING_BYTES = 1024 * 1024 * 1024;
@@ -31,6 +34,7 @@ export function parseOptions(args: readonly string[]): RunnerOptions {
       'rings-total-bytes': { type: 'string', default: String(1024 * 1024 * 1024) },
       'max-sessions': { type: 'string', default: '1000' },
       'retention-seconds': { type: 'string', default: '86400' },
+      ...TLS_FLAGS,
     },
   });
   if (values.dir === undefined) throw new TypeError('--dir <socket directory> is required');
@@ -41,6 +45,7 @@ export function parseOptions(args: readonly string[]): RunnerOptions {
     ringsTotalBytes: parseNumber('--rings-total-bytes', values['rings-total-bytes'], MIN_RING_BYTES, MAX_TOTAL_BYTES),
     maxSessions: parseNumber('--max-sessions', values['max-sessions'], 1, 100_000),
     retentionMs: parseNumber('--retention-seconds', values['retention-seconds'], 0, 31_536_000) * 1000,
+    tls: parseTlsOptions(values),
   };
 }
 

@@ -57,6 +57,11 @@ export class LinkClient {
     });
   }
 
+  /** Speaks over a connection that is there. */
+  static over(socket: Socket): LinkClient {
+    return new LinkClient(socket);
+  }
+
   get text(): string {
     return this.output.toString();
   }

@@ -54,6 +54,8 @@ describe('configuration', () => {
     ['a port with a sign', { HTTP_PORT: '+80' }],
     ['a port in hex', { HTTP_PORT: '0x50' }],
     ['a runner’s folder that depends on the working directory', { RUNNER_DIR: 'run' }],
+    ['a part of a runner on another machine', { RUNNER_HOST: 'runner.example.com' }],
+    ['a host with its port', { RUNNER_HOST: 'runner.example.com:7443' }],
     ['a runner’s folder too long for its sockets', { RUNNER_DIR: `/${'x'.repeat(84)}` }],
   ])('refuses %s, without showing a secret', (_what, environment) => {
     const problems = problemsOf(environment);

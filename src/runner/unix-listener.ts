@@ -1,0 +1,72 @@
+import { renameSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer, type Server as NetServer } from 'node:net';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { type Server, ServerCredentials } from '@grpc/grpc-js';
+import type { Logger } from 'pino';
+import { BYTES_SOCKET, CONTROL_SOCKET } from '../kernel/link.js';
+import { type Listener, MAX_LINKS, type Services } from './listeners.js';
+
+/** The way in for gateways of this machine: two sockets in the runner's folder, for their owner only. */
+export class UnixListener implements Listener {
+  readonly #control: Server;
+  readonly #link: NetServer;
+
+  constructor(
+    private readonly directory: string,
+    services: Services,
+    private readonly log: Logger,
+  ) {
+    this.#control = services.control();
+    this.#link = createServer((socket) => {
+      services.link(socket);
+    });
+    this.#link.maxConnections = MAX_LINKS;
+  }
+
+  /** Both sockets are there, for their owner only, before the first call is answered. */
+  async open(): Promise<void> {
+    const unclaimed = this.#file(`${BYTES_SOCKET}.${String(process.pid)}`);
+    const link = this.#link;
+    // For the sockets alone: the sessions inherit the usual one.
+    const umask = process.umask(0o177);
+    try {
+      await new Promise<void>((done, fail) => link.once('error', fail).listen(unclaimed, done));
+      // One connection that cannot be accepted, without descriptors left, is no reason to end every session.
+      link.on('error', (error) => {
+        this.log.error({ err: error }, 'link failed');
+      });
+      await promisify(this.#control.bindAsync.bind(this.#control))(
+        `unix:${this.#file(CONTROL_SOCKET)}`,
+        ServerCredentials.createInsecure(),
+      );
+      renameSync(unclaimed, this.#file(BYTES_SOCKET));
+      writeFileSync(this.#file('runner.pid'), `${String(process.pid)}\n`);
+    } catch (error) {
+      link.close();
+      throw error;
+    } finally {
+      process.umask(umask);
+    }
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([
+      new Promise((done) => this.#link.close(done)),
+      new Promise<void>((done) => {
+        this.#control.tryShutdown(() => {
+          done();
+        });
+      }),
+    ]);
+  }
+
+  destroy(): void {
+    this.#control.forceShutdown(); // removes its socket
+    for (const name of [BYTES_SOCKET, 'runner.pid']) rmSync(this.#file(name), { force: true });
+  }
+
+  #file(name: string): string {
+    return join(this.directory, name);
+  }
+}
