@@ -36,7 +36,7 @@ export class SessionFollower implements RunnerWatcher, OnApplicationBootstrap, B
     @Inject(CONFIG) config: Config,
   ) {
     this.#watch = new RunnerWatch(runner, this, () => ensureRunner(runner, config), logger);
-    this.#absence = new RunnerAbsence(runner.directory, () => this.#onGone(), logger);
+    this.#absence = new RunnerAbsence(runner.endpoint, () => this.#onGone(), logger);
   }
 
   /** Whether the runner answers now. */
@@ -112,7 +112,7 @@ export class SessionFollower implements RunnerWatcher, OnApplicationBootstrap, B
    */
   async #onGone(): Promise<void> {
     const live = await this.store.live(this.runnerId);
-    if (live.length > 0 && (await this.#absence.isDeserted())) await this.#settle(live, []);
+    if (live.length > 0 && (await this.runner.endpoint.isDeserted())) await this.#settle(live, []);
   }
 
   /** Forgets what ended long ago, and finds starts that a killed gateway left half-way. */

@@ -17,6 +17,8 @@ export interface RunnerEndpoint {
   readonly control: ControlChannel;
   /** False when nobody can be there, so that it is not worth waiting for an answer. */
   isThere(): boolean;
+  /** Is it certain that no process is there just now? Of another machine that is never known: it may be out of reach. */
+  isDeserted(): Promise<boolean>;
   /**
    * Opens a connection for bytes, which may be written to at once.
    * @param receive gets what arrives; the chunk is good until it returns

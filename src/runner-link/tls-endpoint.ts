@@ -77,6 +77,10 @@ export class TlsEndpoint implements RunnerEndpoint {
     return true;
   }
 
+  isDeserted(): Promise<boolean> {
+    return Promise.resolve(false);
+  }
+
   connect(receive: (chunk: Buffer) => void): Socket {
     const socket = this.#connect(this.remote.bytesPort, BYTES_PROTOCOL, receive);
     this.#connections.add(socket);

@@ -5,6 +5,9 @@ import { credentials } from '@grpc/grpc-js';
 import { BYTES_SOCKET, CONTROL_SOCKET } from '../kernel/link.js';
 import { type ControlChannel, readInto, type RunnerEndpoint } from './runner-endpoint.js';
 
+/** What the system says when no process listens there; anything else, slowness above all, is no death. */
+const NOBODY = new Set(['ENOENT', 'ECONNREFUSED']);
+
 /** A runner on this machine: two sockets in a folder that only this user can enter. */
 export class UnixEndpoint implements RunnerEndpoint {
   readonly place: string;
@@ -24,6 +27,18 @@ export class UnixEndpoint implements RunnerEndpoint {
 
   isThere(): boolean {
     return existsSync(join(this.directory, CONTROL_SOCKET));
+  }
+
+  isDeserted(): Promise<boolean> {
+    return new Promise((resolve) => {
+      const socket = createConnection(join(this.directory, CONTROL_SOCKET), () => {
+        socket.destroy();
+        resolve(false);
+      });
+      socket.on('error', ({ code }: NodeJS.ErrnoException) => {
+        resolve(code !== undefined && NOBODY.has(code));
+      });
+    });
   }
 
   connect(receive: (chunk: Buffer) => void): Socket {

@@ -197,7 +197,7 @@ describe('the size', () => {
       "trap 'stty size' WINCH; echo ready; while :; do sleep 0.02; done",
     ]);
     const link = await runner.link();
-    await link.attach(id, { cols: 120, rows: 40 });
+    await link.attach(id, { from: 0, cols: 120, rows: 40 });
     await link.shows('ready');
     for (let cols = 1; cols <= 300; cols++) link.send({ type: 'resize', cols, rows: 50 });
     await link.shows('50 300');

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { encodeControlFrame } from '../../src/kernel/frame.js';
 import { BYTES_SOCKET } from '../../src/kernel/link.js';
 import { ByteLink } from '../../src/runner-link/byte-link.js';
+import { UnixEndpoint } from '../../src/runner-link/unix-endpoint.js';
 
 /** A real Unix socket that is a runner's for one link at a time, to see what the gateway's side makes of what it sends. */
 export class ScriptedLinkServer {
@@ -35,7 +36,7 @@ export class ScriptedLinkServer {
   }
 
   attach(): Promise<ByteLink> {
-    return ByteLink.open(this.directory, {
+    return ByteLink.open(new UnixEndpoint(this.directory, false), {
       ...{ type: 'attach', session: 's', channel: 0, user: 'alice', may_control: true },
     });
   }

@@ -61,6 +61,7 @@ export class ScreenHistory {
 
   /** A screen at hand from which a client can go on: the retained output since then is little. Null when there is none. */
   get recent(): Screen | null {
+    if (this.ring.end === 0) return this.#last;
     const { offset } = this.#last;
     const length = this.ring.end - offset;
     if (offset < this.ring.start || length > FRESH_BYTES || this.#resizes.length > 0) return null;
