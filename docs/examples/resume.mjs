@@ -11,7 +11,7 @@ let wanted = begin === undefined ? null : Number(begin); // offset of the next b
 let fragments = []; // of a snapshot that is not complete
 let input = Buffer.alloc(0); // what was typed and is not known to be applied,
 let [start, sent] = [0, 0]; // the position of its first byte, and of the first that is to be sent
-let controller = false; // whether we may type
+let [controller, user, lost] = [false, null, false]; // whether we may type; who we are; came back without control?
 let [socket, attempts, resumeAfter, heard] = [null, 0, null, 0];
 const send = (message) => socket.readyState === WebSocket.OPEN && socket.send(JSON.stringify(message));
 
@@ -47,10 +47,13 @@ function onControl({ type, ...message }) {
     forget(message.input_next); // attached, input_ack, and the errors that refuse input
     if (type !== 'input_ack') sent = message.input_next; // all from there on is sent again, a little later
   }
-  if (type === 'attached') {
-    attempts = 0;
-    if (!message.snapshot) wanted = Math.max(wanted ?? 0, message.from);
-    if (!controller) send({ type: 'take_control' }); // a connection that we lost may still have it
+  if (type === 'authenticated') user = message.user_id;
+  if (type === 'attached') [attempts, lost] = [0, !controller];
+  if (type === 'attached' && !message.snapshot) wanted = Math.max(wanted ?? 0, message.from);
+  if (type === 'participants' && lost) {
+    lost = false; // asked for once: another connection may take it from us and keep it
+    const { user_id: other = user } = message.participants.find(({ mode }) => mode === 'controller') ?? {};
+    if (other === user) send({ type: 'take_control' }); // the connection that we lost may still have it
   }
   if (type === 'error') console.error(message.message);
   if (type === 'goaway') resumeAfter = message.resume_after_ms;
@@ -92,9 +95,6 @@ stdin.on('data', (bytes) => {
   if (input.length > 262_144) stdin.pause(); // until the session has taken some
   flush();
 });
-function ask() {
-  if (Date.now() - heard > 20_000) onClose(1006, 'silent');
-  else send({ type: 'ping' }); // the server's own pings are not shown to us
-}
-const timers = [setInterval(flush, 100), setInterval(ask, 5000)];
+const ask = () => (Date.now() - heard > 20_000 ? onClose(1006, 'silent') : send({ type: 'ping' }));
+const timers = [setInterval(flush, 100), setInterval(ask, 5000)]; // the server's own pings are not shown to us
 connect();

@@ -97,6 +97,10 @@ describe('npx gatehouse', () => {
       await gatehouse(['run', ...options, '--detach', '/bin/cat']),
     ];
     expect([first.status, again.stdout]).toEqual([0, first.stdout]);
+    // A window has a size, which is not part of the request.
+    const window = inTerminal(['run', ...options, '--detach', '/bin/cat']);
+    expect(await window.ended).toBe(0);
+    expect(window.shown().trim()).toBe(first.stdout.trim());
     const { items } = JSON.parse((await gatehouse(['list', '--json'])).stdout) as { items: { id: string }[] };
     expect(items.find(({ id }) => id === first.stdout.trim())).toMatchObject({
       ...{ idle_timeout_seconds: 7200, max_duration_seconds: 43_200 },

@@ -157,4 +157,36 @@ describe('the example programs', () => {
     expect(third.query['from']).toBe('506');
     await server.stop();
   });
+
+  it('resume.mjs takes control back after a cut from its own lost connection, and from nobody else', async () => {
+    const server = await ScriptedSocketServer.start();
+    const example = run('resume.mjs', websocket(server.url), 's', '0');
+    example.process.stdin.write('typed');
+    const back = async (controller: string) => {
+      const client = await server.next();
+      client.say({ type: 'authenticated', user_id: 'alice' });
+      client.attach({ mode: 'viewer', attachment: 2 });
+      client.participants([1, controller, 'controller'], [2, 'alice', 'viewer']);
+      return client;
+    };
+    const held = await back('bob');
+    // Answered in order: when the answer is there, what the participants were reason for is there, too.
+    const acknowledged = async (client: typeof held): Promise<void> => {
+      client.output(0, 'seen');
+      await client.hears('ack');
+    };
+    await acknowledged(held);
+    expect(held.told.map(({ type }) => type)).not.toContain('take_control');
+    held.socket.terminate();
+    const regained = await back('alice');
+    await regained.hears('take_control');
+    regained.say({ type: 'mode_changed', channel: 0, mode: 'controller', reason: 'taken' });
+    expect(await regained.hasTyped(5)).toBe('typed');
+    regained.say({ type: 'mode_changed', channel: 0, mode: 'viewer', reason: 'taken_over' });
+    regained.participants([1, 'alice', 'controller'], [2, 'alice', 'viewer']);
+    regained.output(4, 'once');
+    await regained.hears('ack');
+    expect(regained.told.map(({ type }) => type)).not.toContain('take_control');
+    await server.stop();
+  });
 });

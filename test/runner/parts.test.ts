@@ -231,7 +231,7 @@ describe('messages on the link', () => {
 describe('the command line', () => {
   it('has defaults, and refuses nonsense', () => {
     const defaults = { ringBytes: 4194304, ringsTotalBytes: 1073741824, maxSessions: 1000, retentionMs: 86_400_000 };
-    expect(parseOptions(['--dir', '/x'])).toEqual({ directory: '/x', idFile: '/x/runner.id', ...defaults });
+    expect(parseOptions(['--dir', '/x'])).toEqual({ directory: '/x', idFile: '/x/runner.id', tls: null, ...defaults });
     expect(() => parseOptions([])).toThrow('--dir');
     expect(() => parseOptions(['--dir', '/x', '--max-sessions', '-1'])).toThrow();
     expect(() => parseOptions(['--dir', '/x', '--ring-bytes', '1e3'])).toThrow('--ring-bytes');

@@ -12,6 +12,8 @@ export class ScriptedLinkServer {
   readonly #sockets = new Set<Socket>();
   /** What follows `attached` in the same write. */
   rest: Buffer = Buffer.alloc(0);
+  /** Takes nothing more after an attach, until {@link readOn}. */
+  deaf = false;
 
   private constructor(
     private readonly directory: string,
@@ -24,6 +26,8 @@ export class ScriptedLinkServer {
         const attached = { type: 'attached', session: 's', epoch: 'e', attachment: 1, mode: 'controller', from: 0 };
         const size = { snapshot: false, dropped_before: 0, cols: 80, rows: 24, input_next: 0 };
         socket.write(Buffer.concat([encodeControlFrame({ ...attached, ...size }), this.rest]));
+        if (this.deaf) socket.pause();
+        else socket.resume();
       });
     });
   }
@@ -39,6 +43,10 @@ export class ScriptedLinkServer {
     return ByteLink.open(new UnixEndpoint(this.directory, false), {
       ...{ type: 'attach', session: 's', channel: 0, user: 'alice', may_control: true },
     });
+  }
+
+  readOn(): void {
+    for (const socket of this.#sockets) socket.resume();
   }
 
   async stop(): Promise<void> {
