@@ -5,7 +5,8 @@
  *   node test/bench/terminal.mjs [--only flood,echo] [--rounds 5] [--quick] [--peers gatehouse,ttyd]
  *
  * It runs what `npm run build` made, with a gateway of its own in a temporary folder. `plain` (terminal/plain.mjs) is
- * always a peer, ttyd where it is found in `$TTYD` or on the PATH. Linux only: it reads /proc.
+ * always a peer, ttyd where it is found in `$TTYD` or on the PATH. `--peers gatehouse,plain,split --only echo` shows what
+ * two processes cost at least. Linux only: it reads /proc.
  */
 import { mkdtempSync, realpathSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -14,7 +15,7 @@ import { parseArgs } from 'node:util';
 import { ClientProcess } from './terminal/clients.mjs';
 import { echo, echoBesideFlood, flood } from './terminal/flood.mjs';
 import { firstOutput, many } from './terminal/many.mjs';
-import { startGatehouse, startPlain, startTtyd } from './terminal/peers.mjs';
+import { startGatehouse, startPlain, startSplit, startTtyd } from './terminal/peers.mjs';
 import { exits, lateClient, slowReader } from './terminal/slow.mjs';
 import { prepare } from './terminal/texts.mjs';
 
@@ -50,6 +51,7 @@ const STARTS = {
   gatehouse: () => startGatehouse(script, folder),
   ttyd: () => startTtyd(script),
   plain: () => startPlain(script),
+  split: () => startSplit(script, folder),
 };
 const peers = [];
 const clients = [new ClientProcess(), new ClientProcess()];

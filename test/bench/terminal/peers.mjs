@@ -52,8 +52,9 @@ function end(child) {
 
 /** A server where a connection is a session. */
 class Simple {
-  constructor(name, child, port, path) {
-    Object.assign(this, { name, child, port, path });
+  /** @param dialect how a client speaks with it */
+  constructor(name, child, port, path, dialect = name) {
+    Object.assign(this, { name, child, port, path, dialect });
   }
 
   get pids() {
@@ -61,7 +62,7 @@ class Simple {
   }
 
   async open(program) {
-    return { dialect: this.name, port: this.port, path: `${this.path}?arg=${program}` };
+    return { dialect: this.dialect, port: this.port, path: `${this.path}?arg=${program}` };
   }
 
   async close() {
@@ -77,6 +78,14 @@ export async function startPlain(script) {
   const port = await freePort();
   const main = fileURLToPath(new URL('plain.mjs', import.meta.url));
   return new Simple('plain', await launch(process.execPath, [main, String(port), script], 'ready'), port, '/');
+}
+
+/** Two processes without anything in between, for the echo. */
+export async function startSplit(script, folder) {
+  const port = await freePort();
+  const main = fileURLToPath(new URL('split.mjs', import.meta.url));
+  const child = await launch(process.execPath, [main, String(port), script, folder], 'ready');
+  return new Simple('split', child, port, '/', 'plain');
 }
 
 /** @returns null when there is no ttyd in `$TTYD` or on the PATH */
