@@ -88,7 +88,7 @@ export class TestGateway {
 
   /** The process, its output collected, not waited for. */
   spawn(): ChildProcess {
-    const child = spawn(process.execPath, ['--enable-source-maps', '--disable-sigusr1', MAIN], {
+    const child = spawn(process.execPath, ['--disable-sigusr1', MAIN], {
       cwd: this.dataDir.slice(0, this.dataDir.lastIndexOf('/')),
       env: {
         PATH: process.env['PATH'],

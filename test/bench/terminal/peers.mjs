@@ -12,7 +12,7 @@ const SECRET = 'a-secret-for-benchmarks-that-is-long-enough';
 const READY_MS = 60_000;
 const MANY = '100000';
 /** As `npm start` does. */
-const STARTED_WITH = ['--enable-source-maps', '--disable-sigusr1', '--max-semi-space-size=4'];
+const STARTED_WITH = ['--disable-sigusr1', '--max-semi-space-size=4'];
 
 const freePort = () =>
   new Promise((resolve) => {
