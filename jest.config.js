@@ -23,6 +23,6 @@ export default {
   globalTeardown: '<rootDir>/test/support/global-teardown.mjs',
   reporters: ['default', '<rootDir>/test/support/count-reporter.mjs'],
   testTimeout: 60_000,
-  maxWorkers: 2,
+  maxWorkers: 3,
   forceExit: false,
 };

@@ -2,7 +2,7 @@ import { type DynamicModule, Global, Module } from '@nestjs/common';
 import { CONFIG, type Config } from './config/load.js';
 import { systemClock } from './kernel/clock.js';
 import { InFlight } from './kernel/in-flight.js';
-import { CLOCK } from './kernel/tokens.js';
+import { CLOCK, NODE_NAME } from './kernel/tokens.js';
 import { REQUEST_KEYS } from './pty/request-hash.js';
 import { ClientAddresses } from './transport/client-address.js';
 
@@ -10,18 +10,22 @@ import { ClientAddresses } from './transport/client-address.js';
 @Global()
 @Module({})
 export class CoreModule {
-  /** @param keys that tell repeated requests apart */
-  static with(config: Config, keys: readonly Buffer[]): DynamicModule {
+  /**
+   * @param node the name of this gateway among those on its database
+   * @param keys that tell repeated requests apart
+   */
+  static with(config: Config, node: string, keys: readonly Buffer[]): DynamicModule {
     return {
       module: CoreModule,
       providers: [
         { provide: CONFIG, useValue: config },
+        { provide: NODE_NAME, useValue: node },
         { provide: REQUEST_KEYS, useValue: keys },
         { provide: CLOCK, useValue: systemClock },
         { provide: InFlight, useValue: new InFlight() },
         { provide: ClientAddresses, useValue: new ClientAddresses(config.TRUSTED_PROXIES) },
       ],
-      exports: [CONFIG, REQUEST_KEYS, CLOCK, InFlight, ClientAddresses],
+      exports: [CONFIG, NODE_NAME, REQUEST_KEYS, CLOCK, InFlight, ClientAddresses],
     };
   }
 }

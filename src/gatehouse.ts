@@ -1,9 +1,11 @@
 import 'reflect-metadata';
 import { createServer, type Server } from 'node:net';
+import { hostname } from 'node:os';
 import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
 import type { Logger } from 'pino';
 import { FirstAdminKey } from './api-keys/first-admin-key.js';
+import { EventStreams } from './audit/read/event-streams.js';
 import { DeclaredAccess } from './authorization/declared-access.js';
 import { type Config, ConfigurationError, loadConfig } from './config/load.js';
 import { prepareDataDirectory } from './config/data-directory.js';
@@ -66,9 +68,9 @@ export async function startGatehouse(): Promise<Gatehouse> {
 
 async function serve(config: Config, logger: Logger, database: Database, runner: RunnerClient): Promise<Gatehouse> {
   const { id: runnerId = '' } = await runner.info();
-  await database.announce(runnerId);
-  const { dataSource, connection } = database;
-  const app = await createApp({ config, dataSource, connection, runner, runnerId, logger });
+  const node = await database.announce(runnerId, config.NODE_NAME ?? hostname());
+  const { dataSource, trail, connection } = database;
+  const app = await createApp({ config, dataSource, trail, connection, runner, runnerId, node, logger });
   try {
     return await listen(app, { config, logger, database });
   } catch (error) {
@@ -152,6 +154,7 @@ async function stop(running: Running): Promise<void> {
   grpc.setServing(false);
   app.get(GrpcAttachments).drain();
   app.get(SessionWaits).drain();
+  app.get(EventStreams).drain();
   await websocket.drain();
   if (!(await app.get(InFlight).idle(CALLS_MS))) logger.warn('calls were cut off by the stop');
   const alone = await database.leave();

@@ -7,7 +7,10 @@ import type { Logger } from 'pino';
 import type { DataSource } from 'typeorm';
 import { ApiKeysModule } from './api-keys/api-keys.module.js';
 import { AuditInterceptor } from './audit/audit.interceptor.js';
+import { openAlertsFile } from './audit/alerts/alert-file.js';
 import { AuditModule } from './audit/audit.module.js';
+import { AuditReadModule } from './audit/read/audit-read.module.js';
+import { AuditVerifyModule } from './audit/verify/audit-verify.module.js';
 import { AuthModule } from './auth/auth.module.js';
 import { AuthenticationGuard } from './auth/authentication.guard.js';
 import { IdentityProviders } from './auth/providers/identity-providers.js';
@@ -32,39 +35,46 @@ export interface GatewayParts {
   readonly config: Config;
   /** Connected and migrated. */
   readonly dataSource: DataSource;
+  /** The same for the audit trail alone. */
+  readonly trail: DataSource;
   /** For a connection beside it. */
   readonly connection: ClientConfig;
   readonly runner: RunnerClient;
   readonly runnerId: string;
+  /** The name of this gateway among those on its database. */
+  readonly node: string;
   readonly logger: Logger;
 }
 
 /** The gateway: the only place that binds global guards, pipes, interceptors and filters. */
 @Module({})
 export class GatewayModule {
-  /** @throws ConfigurationError when the kept signing secret is damaged, or auth.yaml or permissions.yaml is wrong */
-  static with({ config, dataSource, connection, runner, runnerId, logger }: GatewayParts): DynamicModule {
+  /** @throws ConfigurationError when the kept signing secret is damaged, or auth.yaml, permissions.yaml or alerts.yaml is wrong */
+  static with({ config, dataSource, trail, connection, runner, runnerId, node, logger }: GatewayParts): DynamicModule {
     // Before Nest, which would tell the mistake with a stack.
     const secrets = signingSecrets(config, (message) => {
       logger.info(message);
     });
     const [authFile, policyFile] = [IdentityProviders.open(config), openPolicyFile(config)];
+    const alertsFile = openAlertsFile(config);
     return {
       module: GatewayModule,
       imports: [
-        CoreModule.with(config, requestKeys(secrets)),
+        CoreModule.with(config, node, requestKeys(secrets)),
         LoggerModule.forRoot(loggerParams(logger)),
         TypeOrmModule.forRootAsync({
           useFactory: () => dataSource.options,
           dataSourceFactory: () => Promise.resolve(dataSource),
         }),
-        DatabaseModule.with(connection),
-        AuditModule,
+        DatabaseModule.with(connection, trail),
+        AuditModule.with(alertsFile),
+        AuditVerifyModule,
         AuthorizationModule.with(policyFile),
         RunnerLinkModule.with(runner, runnerId),
         ApiKeysModule,
         AuthModule.with(secrets, authFile),
         PtyModule,
+        AuditReadModule,
         HealthModule,
       ],
       providers: [

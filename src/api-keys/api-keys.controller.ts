@@ -31,7 +31,7 @@ type KeyCommand = z.output<typeof keySchema>;
 /** What the trail says of a key that was made or changed: what it is worth, and for whom. */
 const facts = (key: ApiKeyView | ReplayView): AuditMetadata => ({
   name: key.name,
-  owner: key.owner,
+  owner: { provider: key.owner_provider, subject: key.owner },
   roles: key.roles,
   scopes: key.scopes,
   expires_at: key.expires_at,

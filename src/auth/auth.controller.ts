@@ -71,7 +71,8 @@ export class AuthController {
     kind,
     jti,
     provider,
-    subject,
+    // Whoever vouches for it: then it is under no provider's name.
+    subject: subject === null ? null : { provider: provider ?? '', subject },
     reason,
   }))
   revoke(@Caller() caller: CallerContext, @Body({ schema: revokeSchema }) command: RevokeCommand): Promise<Revocation> {

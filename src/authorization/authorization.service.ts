@@ -9,12 +9,14 @@ import { decide, type Verdict } from './decide.js';
 import { type Effective, effectiveOf } from './effective.js';
 import { exceeds, type Wanted } from './exceeds.js';
 import { type Explanation, explain } from './explain.js';
-import type { Permission } from './permissions.js';
+import { isToChange, type Permission } from './permissions.js';
 import type { Resource } from './policy.js';
 import { PolicyState } from './policy-state.js';
 
 /** Longest name of an unknown resource that goes on record. */
 const MAX_ASKED = 128;
+/** What a client does many times a second: a row for each would be a record of its typing. */
+const COUNTED: ReadonlySet<Permission> = new Set<Permission>(['pty:input', 'pty:resize']);
 
 /** The one place where a decision becomes an answer and, when refused, an audit event. */
 @Injectable()
@@ -52,14 +54,25 @@ export class AuthorizationService {
 
   /**
    * Lets the call pass or refuses it, noting the refusal, once a minute for the same one.
+   * @returns the decision that let it pass
    * @throws DomainError NOT_FOUND when the caller may not even know the resource, else PERMISSION_DENIED
    */
-  require(context: CallerContext, permission: Permission, resource: Resource | null): void {
+  require(context: CallerContext, permission: Permission, resource: Resource | null): Verdict {
     const verdict = this.decide(context.principal, permission, resource);
-    if (verdict.allow) return;
-    const named = resource === null ? null : `${resource.kind}:${resource.id}`;
+    if (verdict.allow) return verdict;
+    const named = nameOf(resource);
     const code = verdict.visible ? 'PERMISSION_DENIED' : 'NOT_FOUND';
     this.refuse(context, { permission, named, code, rule: verdict.rule, what: `${permission} ${named ?? ''}` });
+  }
+
+  /** The same for a call, whose permission goes on record where it is one to change something. */
+  admit(context: CallerContext, permission: Permission, resource: Resource | null): void {
+    const { rule } = this.require(context, permission, resource);
+    if (!isToChange(permission)) return;
+    const named = nameOf(resource);
+    const fact = { action: 'authz.granted', resource: named, success: true, metadata: { permission, rule } } as const;
+    if (COUNTED.has(permission)) this.audit.noteCounted(context, fact, `${permission} ${named ?? ''}`);
+    else this.audit.note(context, fact);
   }
 
   /**
@@ -71,7 +84,7 @@ export class AuthorizationService {
     // Counted without the name: a search through made-up ids would otherwise be a row for each.
     this.refuse(context, {
       permission,
-      named: nameOf(kind, asked),
+      named: askedName(kind, asked),
       code: 'NOT_FOUND',
       rule,
       what: `${permission} ${rule}`,
@@ -81,7 +94,7 @@ export class AuthorizationService {
   private refuse(context: CallerContext, { permission, named, code, rule, what }: Refusal): never {
     const metadata = { permission, rule };
     const fact = { action: 'authz.denied', resource: named, success: false, reason: code, metadata } as const;
-    this.audit.noteDenied(context, fact, what);
+    this.audit.noteCounted(context, fact, what);
     throw code === 'NOT_FOUND'
       ? new DomainError('NOT_FOUND', 'There is no such resource.')
       : new DomainError('PERMISSION_DENIED', `This needs the permission ${permission}.`);
@@ -97,7 +110,10 @@ interface Refusal {
   readonly what: string;
 }
 
+const nameOf = (resource: Resource | null): string | null =>
+  resource === null ? null : `${resource.kind}:${resource.id}`;
+
 /** `session:<what was asked for>`, cut to a bounded length and without control characters, which a log is no place for. */
-function nameOf(kind: string, asked: unknown): string {
+function askedName(kind: string, asked: unknown): string {
   return `${kind}:${typeof asked === 'string' ? asked.slice(0, MAX_ASKED).replace(/\p{Cc}/gu, '') : ''}`;
 }

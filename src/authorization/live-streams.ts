@@ -61,6 +61,11 @@ export class LiveStreams implements OnApplicationBootstrap, OnModuleDestroy {
     return () => this.#open.delete(stream);
   }
 
+  /** Ends a stream whose credential has come to its end, unless it was ended by a look at it. */
+  expire(stream: LiveStream, error: DomainError): void {
+    if (this.#open.has(stream)) this.#end(stream, error);
+  }
+
   /** Decides every stream anew, in the next turn; several asking at once are one. */
   recheckSoon(): void {
     if (this.#asked) return;

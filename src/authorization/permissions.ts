@@ -43,6 +43,7 @@ export const PERMISSIONS = [
   'audit:export',
   'audit:verify',
   'audit:subject_export',
+  'audit:subject_erase',
   'policy:read',
   'policy:write',
   'token:mint',
@@ -64,6 +65,12 @@ const BY_AREA: ReadonlyMap<string, ReadonlySet<Permission>> = new Map(
 export function isPermission(value: string): value is Permission {
   return KNOWN.has(value);
 }
+
+/** With these something is looked at, taken out or proven, and nothing is changed. */
+const TO_LOOK = /:(?:view|view_any|list_all|read|export|subject_export|verify)$/;
+
+/** Is it a permission to change something? */
+export const isToChange = (permission: Permission): boolean => !TO_LOOK.test(permission);
 
 /** What stands before the colon: `pty` of `pty:view`. */
 export function areaOf(permission: Permission): string {

@@ -134,7 +134,11 @@ const bindingOf = ({ principal }: CallerContext, { role, member }: BindingComman
 /** What goes on record of a binding. */
 const named = ({ role, member }: Binding) => ({
   resource: `role:${role}`,
-  metadata: { member_kind: member.kind, member_provider: member.provider, member: member.name },
+  metadata: {
+    member_kind: member.kind,
+    member_provider: member.provider,
+    member: member.kind === 'group' ? member.name : { provider: member.provider, subject: member.name },
+  },
 });
 
 const tooMuch = (reason: string): DomainError =>

@@ -25,13 +25,16 @@ const everybodys = PERMISSIONS.filter(
   (permission) => /^(pty|agent|worktree):\w+_any$/.test(permission) || permission === 'pty:list_all',
 );
 
+/** Everything about the trail but taking somebody out of it. */
+const auditing = [...(permissionsOfArea('audit:*') ?? [])].filter((permission) => permission !== 'audit:subject_erase');
+
 /** The built-in roles and what they hold. `permissions.yaml` may narrow them, never widen. */
 export const BUILT_IN_ROLES: ReadonlyMap<string, ReadonlySet<Permission>> = new Map([
   ['admin', new Set<Permission>(PERMISSIONS)],
   ['operator', new Set<Permission>([...own, ...everybodys, 'audit:read', 'token:revoke'])],
   ['user', new Set<Permission>([...own, 'api_key:create', 'api_key:view', 'api_key:revoke', 'api_key:rotate'])],
   ['viewer', new Set<Permission>(['pty:view', 'agent:view', 'worktree:view'])],
-  ['auditor', new Set<Permission>([...(permissionsOfArea('audit:*') ?? []), 'policy:read'])],
+  ['auditor', new Set<Permission>([...auditing, 'policy:read'])],
 ]);
 
 /** The name under which a role is known: `readonly` is `viewer`. */

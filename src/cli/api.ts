@@ -13,11 +13,42 @@ export class Api {
   /**
    * One call.
    * @param path below `/api/v1`
+   * @param limitMs how long it may take, milliseconds
    * @returns the answer's JSON; an empty object when it has none
    * @throws Refused when the server refuses; Failure when it cannot be reached
    */
-  async call(method: string, path: string, body?: object): Promise<unknown> {
-    return parse((await this.#ask(method, path, body)).text) ?? {};
+  async call(method: string, path: string, body?: object, limitMs = TIMEOUT_MS): Promise<unknown> {
+    return parse((await this.#ask(method, path, body, limitMs)).text) ?? {};
+  }
+
+  /**
+   * The body of an answer that may be long, or go on for long.
+   * @param path below `/api/v1`
+   * @throws Refused when the server refuses; Failure when it cannot be reached, and while it is read, when it ends too soon
+   */
+  async stream(path: string): Promise<AsyncIterable<Uint8Array>> {
+    const { url, token } = this.credentials;
+    const begun = new AbortController();
+    const late = setTimeout(() => {
+      begun.abort(new Error('no answer in time'));
+    }, TIMEOUT_MS);
+    const request = {
+      headers: { authorization: `Bearer ${token}` },
+      redirect: 'manual',
+      signal: begun.signal,
+    } as const;
+    const response = await fetch(`${url}/api/v1${path}`, request)
+      .catch((error: unknown) => {
+        throw new Failure(`${url} cannot be reached: ${reasonOf(error)}`);
+      })
+      .finally(() => {
+        clearTimeout(late);
+      });
+    const { status, body } = response;
+    if (status >= 300 && status < 400) throw new Failure(`${url} answered with a redirect, which is not followed`);
+    if (status !== 200) throw refusal(status, parse(await response.text()));
+    if (body === null) throw this.stranger();
+    return whole(body);
   }
 
   /** Offset of the oldest output of a session that is retained. @throws Refused, Failure */
@@ -48,9 +79,10 @@ export class Api {
     return items;
   }
 
-  async #ask(method: string, path: string, body?: object): Promise<Answer> {
+  async #ask(method: string, path: string, body?: object, limitMs = TIMEOUT_MS): Promise<Answer> {
     const { url, token } = this.credentials;
     const given = await answer(`${url}/api/v1${path}`, {
+      signal: AbortSignal.timeout(limitMs),
       method,
       headers: {
         authorization: `Bearer ${token}`,
@@ -127,9 +159,17 @@ async function answer(url: string, request: RequestInit): Promise<Answer> {
     ...request,
     // A redirect could lead the credential elsewhere.
     redirect: 'manual',
-    signal: AbortSignal.timeout(TIMEOUT_MS),
   });
   return { status: response.status, text: await response.text(), headers: response.headers };
+}
+
+/** The pieces of a body. @throws Failure when it breaks off */
+async function* whole(body: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  try {
+    yield* body;
+  } catch (error) {
+    throw new Failure(`the answer broke off: ${reasonOf(error)}`);
+  }
 }
 
 function parse(text: string): unknown {

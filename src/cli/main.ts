@@ -1,4 +1,5 @@
 import { VERSION } from '../kernel/package.js';
+import { AUDIT } from './audit.js';
 import { HelpWanted, none, parsed } from './arguments.js';
 import { complain, Failure, UsageError } from './failure.js';
 import { KEY } from './keys.js';
@@ -25,11 +26,13 @@ Usage: gatehouse <command>
                             API keys for programs
   token mint|inspect        short-lived tokens, made and read without a server
   policy explain            who may do what, and why
+  audit tail|search|export|verify
+                            what happened, and who did it; is the record as it was written
 
   login [--url URL]         keep a credential in a file that only you can read
   logout                    remove it
   version                   print the version
-  help [command]            this, or more of key, token and policy
+  help [command]            this, or more of key, token, policy and audit
 
 While attached, Ctrl-] detaches; --detach-key '^X' changes that, --detach-key none turns it off.
 
@@ -39,7 +42,7 @@ NODE_EXTRA_CA_CERTS names a file with the certificate of a private authority tha
 /** Exit status of a program whose reader went away, as a shell tells it: 128 + SIGPIPE. */
 const READER_GONE = 141;
 
-const NOUNS: Readonly<Record<string, Noun>> = { key: KEY, token: TOKEN, policy: POLICY };
+const NOUNS: Readonly<Record<string, Noun>> = { key: KEY, token: TOKEN, policy: POLICY, audit: AUDIT };
 const COMMANDS: Readonly<Record<string, Run>> = { run, attach, list, kill, login, logout, version, help };
 const SYNONYMS: Readonly<Record<string, string>> = { '--help': 'help', '-h': 'help', '--version': 'version' };
 
@@ -81,7 +84,8 @@ function usage(text: string): number {
 }
 
 /** Does the command end with 1 for an answer, so that a failure takes another status? */
-const asksAndAnswers = ([noun, verb]: readonly string[]): boolean => noun === 'policy' && verb === 'explain';
+const asksAndAnswers = ([noun, verb]: readonly string[]): boolean =>
+  (noun === 'policy' && verb === 'explain') || (noun === 'audit' && verb === 'verify');
 
 /** The exit status after something was thrown, which is told in a sentence. */
 function statusOf(error: unknown, name: string | undefined): number {

@@ -3,9 +3,14 @@ const UNESCAPED = /[\u007f-\u009f]/g;
 
 /** A value for programs. */
 export function printJson(value: unknown): void {
-  const text = JSON.stringify(value, null, 2);
-  console.log(text.replace(UNESCAPED, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`));
+  console.log(escaped(JSON.stringify(value, null, 2)));
 }
+
+/** A value for programs that read line by line. */
+export const jsonLine = (value: unknown): string => escaped(JSON.stringify(value));
+
+const escaped = (json: string): string =>
+  json.replace(UNESCAPED, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`);
 
 /** A line beside the output, which a program that reads the output does not get. */
 export function tell(text: string): void {

@@ -21,15 +21,22 @@ export function outputWidth(): number | null {
 /**
  * Rows under their headings, columns aligned, without control characters.
  * @param width columns of the terminal; nothing is cut when null
+ * @param options `heading: false` for more rows of a table that has begun
  */
-export function table<T>(columns: readonly Column<T>[], rows: readonly T[], width = outputWidth()): string {
+export function table<T>(
+  columns: readonly Column<T>[],
+  rows: readonly T[],
+  width = outputWidth(),
+  { heading: headed = true } = {},
+): string {
   const cells = [
     columns.map(({ heading }) => heading),
     ...rows.map((row) => columns.map((column) => plain(column.of(row)))),
   ];
   const natural = columns.map((_, index) => Math.max(...cells.map((row) => displayWidth(row[index] ?? ''))));
   const widths = width === null ? natural : fitted(columns, natural, width);
-  return cells.map((row) => line(row, widths, width)).join('\n');
+  const lines = cells.map((row) => line(row, widths, width));
+  return lines.slice(headed ? 0 : 1).join('\n');
 }
 
 /** Names and values under each other, without control characters. */

@@ -26,6 +26,20 @@ export function parseMoment(flag: string, text: string, now: number): string {
   return new Date(moment).toISOString();
 }
 
+/**
+ * A moment that may be past: how long ago, or a date and time as in RFC 3339, which is kept as it is written.
+ * @param now milliseconds since 1970
+ * @returns RFC 3339
+ * @throws UsageError for anything else
+ */
+export function parsePast(flag: string, text: string, now: number): string {
+  const span = spanOf(text);
+  if (span !== null) return new Date(now - span * 1000).toISOString();
+  if (dateOf(text) === null)
+    throw new UsageError(`${flag} takes a time like 2030-01-31T12:00:00Z, or how long ago, like 12h`);
+  return text;
+}
+
 function spanOf(text: string): number | null {
   if (text === '0') return 0;
   const [, digits, unit] = /^(\d{1,5})([smhd])$/.exec(text) ?? [];

@@ -2,6 +2,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { parseEnv } from 'node:util';
 import { remoteRunner, type RemoteRunner, remoteRunnerProblems } from './remote-runner.js';
+import { webhookProblems, webhooksOf } from './webhooks.js';
 import { type Environment, environmentSchema, SECRET_VARIABLES } from './schema.js';
 
 /** What the rest of the gateway knows of its configuration. */
@@ -13,6 +14,8 @@ export interface Config extends Environment {
   readonly grpcReflection: boolean;
   /** The runner on another machine that this gateway uses; null: it is on this one. */
   readonly remoteRunner: RemoteRunner | null;
+  /** Where alerts may be sent: the variable's name to the address, which is a secret. */
+  readonly webhooks: ReadonlyMap<string, string>;
 }
 
 /** Nest's injection token for {@link Config}. */
@@ -39,14 +42,15 @@ export function loadConfig(environment: NodeJS.ProcessEnv = process.env): Config
     if (value !== undefined && value !== '') merged[name] = value;
   }
   const parsed = environmentSchema.safeParse(merged);
+  const webhooks = webhooksOf(merged);
   const problems = parsed.success
-    ? crossChecks(parsed.data)
+    ? [...crossChecks(parsed.data), ...webhookProblems(webhooks)]
     : parsed.error.issues.map((issue) => describe(String(issue.path[0]), merged, issue.message));
   if (!parsed.success || problems.length > 0) throw new ConfigurationError(problems);
   const production = parsed.data.NODE_ENV === 'production';
   const grpcReflection = parsed.data.GRPC_REFLECTION ?? !production;
   const dataDir = resolve(parsed.data.DATA_DIR);
-  return { ...parsed.data, dataDir, production, grpcReflection, remoteRunner: remoteRunner(parsed.data) };
+  return { ...parsed.data, dataDir, production, grpcReflection, remoteRunner: remoteRunner(parsed.data), webhooks };
 }
 
 /** Rules between variables; run once each is right by itself. */

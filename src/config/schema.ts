@@ -1,6 +1,7 @@
 import { isIP } from 'node:net';
 import { z } from 'zod';
 import { isCidr } from '../kernel/cidr.js';
+import { isWebhookAddress, WEBHOOK_EXPECTED } from './webhooks.js';
 
 /** Values that were published as examples: as a secret they are no secret. */
 const PUBLISHED_SECRETS = ['dev-secret-change-in-production', 'changeme', 'secret', 'your-secret-key'];
@@ -103,6 +104,18 @@ export const environmentSchema = z.object({
   SESSION_MAX_DURATION_SECONDS: integer(1, 31_536_000, 86_400),
   SESSIONS_PER_USER: integer(1, 100000, 10),
   SESSIONS_PER_TENANT: integer(1, 100000, 100),
+  NODE_NAME: z
+    .string()
+    .regex(/^[A-Za-z0-9._-]{1,64}$/, '1 to 64 letters, digits, dots, dashes and underscores')
+    .optional(),
+  AUDIT_FAIL_MODE: z.enum(['closed', 'spool'], { error: 'closed or spool' }).default('closed'),
+  AUDIT_SPOOL_MAX_BYTES: integer(65_536, 1_099_511_627_776, 1_073_741_824),
+  AUDIT_SIGNING_KEY: z.string().max(4096).optional(),
+  AUDIT_VERIFY_KEYS: z.string().max(4096).optional(),
+  AUDIT_CHECKPOINT_FILE: z.string().max(4096).optional(),
+  AUDIT_RETENTION_DAYS: integer(31, 36_500, 400),
+  ALERTS_CONFIG: z.string().max(4096).default('config/alerts.yaml'),
+  SLACK_WEBHOOK_URL: z.string().refine(isWebhookAddress, WEBHOOK_EXPECTED).optional(),
   LOG_LEVEL: z
     .enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace'], { error: 'fatal, error, warn, info, debug or trace' })
     .default('info'),
@@ -112,4 +125,6 @@ export const environmentSchema = z.object({
 export type Environment = z.infer<typeof environmentSchema>;
 
 /** Names whose value must never be shown, not even in a message about a mistake in it. */
-export const SECRET_VARIABLES: ReadonlySet<string> = new Set(['AUTH_SECRET', 'AUTH_SECRET_PREVIOUS', 'DATABASE_URL']);
+export const SECRET_VARIABLES: ReadonlySet<string> = new Set([
+  ...['AUTH_SECRET', 'AUTH_SECRET_PREVIOUS', 'DATABASE_URL', 'SLACK_WEBHOOK_URL'],
+]);

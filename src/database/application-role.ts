@@ -14,9 +14,21 @@ const PRIVILEGES: Readonly<Record<string, string>> = {
   ws_tickets: 'SELECT, INSERT, UPDATE, DELETE',
   used_tokens: 'SELECT, INSERT, DELETE',
   audit_events: 'SELECT, INSERT',
+  audit_trail: 'SELECT',
+  audit_names: 'SELECT, INSERT, DELETE',
+  audit_chains: 'SELECT, INSERT, UPDATE',
+  audit_checkpoints: 'SELECT, INSERT',
+  audit_tombstones: 'SELECT',
   security_clock: 'SELECT, UPDATE',
   security_changes: 'SELECT, INSERT, DELETE',
 };
+
+/** What it may have done to the trail's parts, or have read in them, which it may not do itself. */
+const FUNCTIONS = [
+  'audit_make_month(timestamptz)',
+  'audit_drop_month(timestamptz, bigint, text, text, text)',
+  'audit_search',
+];
 
 /**
  * The role to work under: null where the login itself is bound by row-level security, as an ordinary owner of the tables is
@@ -39,6 +51,7 @@ export async function applicationRole(client: Client): Promise<string | null> {
   // Where the login is no superuser but sees past row-level security, it needs to be a member to become it.
   if (rows[0]?.superuser === false) await client.query(`GRANT ${APPLICATION_ROLE} TO CURRENT_USER`);
   await client.query(`GRANT USAGE ON SCHEMA public TO ${APPLICATION_ROLE}`);
+  for (const made of FUNCTIONS) await client.query(`GRANT EXECUTE ON FUNCTION ${made} TO ${APPLICATION_ROLE}`);
   for (const [table, privileges] of Object.entries(PRIVILEGES)) {
     await client.query(`GRANT ${privileges} ON ${table} TO ${APPLICATION_ROLE}`);
   }

@@ -6,12 +6,23 @@ import { EmbeddedPostgres } from './embedded-postgres.js';
 import { GatewayPresence } from './gateway-presence.js';
 import { migrate } from './migrate.js';
 
+/** One writes, and one looks names up meanwhile. */
+const TRAIL_CONNECTIONS = 2;
+
+async function connected(dataSource: DataSource): Promise<DataSource> {
+  await dataSource.initialize();
+  dropStuckConnections(dataSource);
+  return dataSource;
+}
+
 /** PostgreSQL for this gateway: the one of DATABASE_URL, or an embedded one in DATA_DIR. */
 export class Database {
   #presence: GatewayPresence | null = null;
 
   private constructor(
     readonly dataSource: DataSource,
+    /** Connections of the audit trail's own: who keeps all others busy keeps nobody from going on record. */
+    readonly trail: DataSource,
     private readonly embedded: EmbeddedPostgres | null,
     /** How a connection beside the data source's is made, under the same role. */
     readonly connection: ClientConfig,
@@ -38,10 +49,9 @@ export class Database {
     try {
       await client.connect();
       const role = await migrate(createDataSource(url, config), client);
-      const dataSource = createDataSource(url, config, role);
-      await dataSource.initialize();
-      dropStuckConnections(dataSource);
-      return new Database(dataSource, embedded, { ...connection, ...roleOption(role) });
+      const dataSource = await connected(createDataSource(url, config, role));
+      const trail = await connected(createDataSource(url, { ...config, DATABASE_POOL_SIZE: TRAIL_CONNECTIONS }, role));
+      return new Database(dataSource, trail, embedded, { ...connection, ...roleOption(role) });
     } catch (error) {
       if (embedded?.owned) await embedded.stop();
       throw new Error(`The database cannot be used: ${error instanceof Error ? error.message : String(error)}`, {
@@ -62,9 +72,14 @@ export class Database {
     return this.embedded?.directory ?? null;
   }
 
-  /** Tells the other gateways on this database that this one steers the runner. */
-  async announce(runnerId: string): Promise<void> {
-    this.#presence = await GatewayPresence.announce(this.connection, runnerId);
+  /**
+   * Tells the other gateways on this database that this one steers the runner.
+   * @param name that it would have
+   * @returns the name that it has: another where one of that name is there
+   */
+  async announce(runnerId: string, name: string): Promise<string> {
+    this.#presence = await GatewayPresence.announce(this.connection, runnerId, name);
+    return this.#presence.node;
   }
 
   /** Ends the announcement; true when no other gateway steers the runner, and none begins to until {@link close}. */
@@ -74,7 +89,7 @@ export class Database {
 
   /** Closes connections; stops the embedded PostgreSQL when nobody else needs it. */
   async close({ alone }: { alone: boolean }): Promise<void> {
-    if (this.dataSource.isInitialized) await this.dataSource.destroy();
+    for (const source of [this.dataSource, this.trail]) if (source.isInitialized) await source.destroy();
     if (alone) await this.embedded?.stop();
     await this.#presence?.close();
   }

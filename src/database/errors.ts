@@ -26,8 +26,8 @@ const UNAVAILABLE = /^(08\w{3}|53\w{3}|57014|57P0\w|58030|25006|25P03)$/;
 const UNAVAILABLE_TEXT =
   /^(Connection terminated|timeout exceeded when trying to connect|Client has encountered a connection error|Query read timeout)/;
 
-/** Data exception and integrity constraint violation: this row is wrong and would be refused for ever. */
-const ROW_REFUSED = /^2[23]\w{3}$/;
+/** Data exception, integrity constraint violation, limit of the program: this row is refused now and for ever. */
+const ROW_REFUSED = /^(2[23]|54)\w{3}$/;
 
 /** Does this error mean that PostgreSQL is away or takes no queries now, rather than that a query was wrong? */
 export function isDatabaseAway(thrown: unknown): boolean {
@@ -36,6 +36,25 @@ export function isDatabaseAway(thrown: unknown): boolean {
   // A socket that is not there; a missing file or program has the same code and another call.
   if (code === 'ENOENT' && syscall === 'connect') return true;
   return driverError !== undefined && isDatabaseAway(driverError);
+}
+
+/** Is it that a row with this key is there already? */
+export function isAlreadyThere(thrown: unknown): boolean {
+  const { code, driverError } = factsOf(thrown);
+  return code === '23505' || (driverError !== undefined && isAlreadyThere(driverError));
+}
+
+/** Is it that a table in parts has none for a row? */
+export function isPartMissing(thrown: unknown): boolean {
+  const { code, message, driverError } = factsOf(thrown);
+  if (code === '23514' && message.startsWith('no partition of relation')) return true;
+  return driverError !== undefined && isPartMissing(driverError);
+}
+
+/** Is it that somebody else holds what was to be locked? */
+export function isLockNotHad(thrown: unknown): boolean {
+  const { code, driverError } = factsOf(thrown);
+  return code === '55P03' || (driverError !== undefined && isLockNotHad(driverError));
 }
 
 /** Does this error mean that PostgreSQL refused the values of a row, and would at every later try? */

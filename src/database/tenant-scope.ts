@@ -23,6 +23,20 @@ export class TenantScope {
     return this.#transaction('gatehouse.scope', 'system', work);
   }
 
+  /**
+   * Like {@link system}, but only reads, and sees everything as it was at one moment.
+   * @param kept a table of which nothing is dropped meanwhile, a part of it neither
+   */
+  snapshot<T>(kept: string, work: (manager: EntityManager) => Promise<T>): Promise<T> {
+    return this.dataSource.transaction('REPEATABLE READ', async (manager) => {
+      // None of these is a query, with which the moment would be fixed: the lock has to come before it.
+      await manager.query('SET TRANSACTION READ ONLY');
+      await manager.query(`SET LOCAL gatehouse.scope = 'system'`);
+      await manager.query(`LOCK TABLE ${kept} IN ACCESS SHARE MODE`);
+      return work(manager);
+    });
+  }
+
   #transaction<T>(setting: string, value: string, work: (manager: EntityManager) => Promise<T>): Promise<T> {
     return this.dataSource.transaction(async (manager) => {
       await manager.query('SELECT set_config($1, $2, true)', [setting, value]);

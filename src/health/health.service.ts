@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { InjectDataSource } from '@nestjs/typeorm';
 import type { DataSource } from 'typeorm';
-import { AuditWriter } from '../audit/audit-writer.js';
+import { AuditWriter } from '../audit/record/audit-writer.js';
 import { SessionFollower } from '../pty/session-follower.js';
 import { RunnerClient } from '../runner-link/runner-client.js';
 
@@ -9,7 +9,7 @@ type State = 'ok' | 'unavailable';
 
 export interface Readiness {
   readonly status: State;
-  readonly checks: { readonly database: State; readonly runner: State; readonly audit: State };
+  readonly checks: { readonly database: State; readonly runner: State; readonly audit: State; readonly spool: State };
 }
 
 /** A probe must not wait as long as a query may. */
@@ -28,9 +28,10 @@ export class HealthService {
   async readiness(): Promise<Readiness> {
     const [database, runner] = await Promise.all([this.#database(), this.#runner()]);
     const audit = state(this.audit.healthy);
+    const spool = state(this.audit.spoolUsable);
     return {
-      status: state([database, runner, audit].every((each) => each === 'ok')),
-      checks: { database, runner, audit },
+      status: state([database, runner, audit, spool].every((each) => each === 'ok')),
+      checks: { database, runner, audit, spool },
     };
   }
 

@@ -19,6 +19,8 @@ export const AUDIT_ACTIONS = {
   'auth.token_minted': 'info',
   /** A token, or all of a subject's, was revoked. */
   'auth.token_revoked': 'warn',
+  /** A call that changes something was permitted; typing and sizing are counted per caller and session within a minute. */
+  'authz.granted': 'info',
   /** An open stream lost rights: it goes on as viewer, or was ended. */
   'authz.downgraded': 'warn',
   /** A provider's keys were fetched, and are others than before. */
@@ -39,6 +41,8 @@ export const AUDIT_ACTIONS = {
   'pty.start': 'info',
   /** A client attached to a session. */
   'pty.attach': 'info',
+  /** A client came back to a session: with the offset that it knows, or as a writer that has typed before. */
+  'pty.resume': 'info',
   /** An attachment ended. */
   'pty.detach': 'info',
   /** A signal was sent to a session. */
@@ -73,16 +77,38 @@ export const AUDIT_ACTIONS = {
   'config.reloaded': 'info',
   /** A configuration file was changed to something that is not valid; what was before stays in force. */
   'config.rejected': 'error',
+  /** Somebody read the trail. */
+  'audit.read': 'info',
+  /** Somebody took events out of the trail, or all about one person. */
+  'audit.exported': 'warn',
+  /** The chains were walked through; it failed when something is not as it was written. */
+  'audit.verified': 'info',
+  /** A month past its retention was dropped, or somebody's names were taken out. */
+  'audit.pruned': 'warn',
+  /** Events that could not be written, with their number. */
+  'audit.gap': 'error',
+  /** A gateway began to serve. */
   'server.started': 'info',
+  /** A gateway was stopped in order. */
   'server.stopped': 'info',
+  /** A gateway reached its runner. */
   'runner.connected': 'info',
+  /** A gateway's runner does not answer any more. */
   'runner.lost': 'error',
 } as const satisfies Record<string, 'info' | 'warn' | 'error'>;
 
 export type AuditAction = keyof typeof AUDIT_ACTIONS;
 
+/** A person that a fact names. In the table a token stands for it, so that the person can be taken out of the record. */
+export interface PersonName {
+  readonly provider: string;
+  readonly subject: string;
+}
+
+type AuditValue = string | number | boolean | null | readonly string[];
+
 /** Small facts about an event: never a prompt, terminal input, token, key or environment value. */
-export type AuditMetadata = Readonly<Record<string, string | number | boolean | null | readonly string[]>>;
+export type AuditMetadata = Readonly<Record<string, AuditValue | PersonName>>;
 
 /** One security-relevant fact, before it has an id and a time. */
 export interface AuditFact {
@@ -130,11 +156,11 @@ export abstract class AuditTrail {
   abstract noteStranger(context: RequestContext, fact: AuditFact): void;
 
   /**
-   * Notes what a known caller may not do, counted per caller and `what` within a minute, so that a key held down without
-   * the permission to type, or a search for ids, cannot fill the table.
-   * @param what denials with the same text are counted as one, under the fact of the first
+   * Notes what a known caller may or may not do, counted per caller and `what` within a minute, so that a key held down,
+   * with or without the permission to type, or a search for ids, cannot fill the table.
+   * @param what decisions with the same text are counted as one, under the fact of the first
    */
-  abstract noteDenied(context: CallerContext, fact: AuditFact, what: string): void;
+  abstract noteCounted(context: CallerContext, fact: AuditFact, what: string): void;
 
   /** Notes an accepted credential, once per credential, address and 15 minutes, with the count of the window before. */
   abstract noteAccepted(context: RequestContext): void;

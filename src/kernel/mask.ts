@@ -30,6 +30,8 @@ const PATTERNS: readonly (readonly [RegExp, string])[] = [
   [pattern(String.raw`${START}github_pat_[A-Za-z0-9_]{16,}`), 'github_****'],
   [pattern(String.raw`${START}(?:AKIA|ASIA)[A-Z0-9]{16}\b`), 'aws_****'],
   [pattern(String.raw`${START}((?:Bearer|Basic)\s+)[A-Za-z0-9+/=._~-]{6,}`, 'gi'), '$1****'],
+  // Who has the address may post.
+  [/(hooks\.slack(?:-gov)?\.com)\/[A-Za-z0-9_/%-]+/gi, '$1/****'],
   // To the last @ of the word: a password may have one in it.
   [pattern(String.raw`${START}([a-z][a-z0-9+.-]{1,20}:\/\/[^\s:/@]{0,200}):\S{1,500}@`, 'gi'), '$1:****@'],
   [/((?:authorization|cookie):[ \t]{0,4})[^\r\n"'\\]+/gi, '$1****'],
@@ -47,7 +49,7 @@ const PATTERNS: readonly (readonly [RegExp, string])[] = [
 
 /** What every pattern needs: most texts have none of it and are done. */
 const HINT =
-  /eyJ|gh(?:[pousr]|_live|_test|_ticket)_|sk-|github_|AKIA|ASIA|-----|:\/\/|bearer|basic|authorization|cookie|key|passw|pwd|passphrase|secret|token/i;
+  /eyJ|hooks\.slack|gh(?:[pousr]|_live|_test|_ticket)_|sk-|github_|AKIA|ASIA|-----|:\/\/|bearer|basic|authorization|cookie|key|passw|pwd|passphrase|secret|token/i;
 
 /** Field names whose whole value is secret; `credential_id` and `token_count` are not. */
 const SECRET_NAME =

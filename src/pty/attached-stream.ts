@@ -1,4 +1,4 @@
-import type { LiveStream } from '../authorization/live-streams.js';
+import type { LiveStream, LiveStreams } from '../authorization/live-streams.js';
 import type { AuditTrail } from '../kernel/audit.js';
 import type { Authenticator } from '../kernel/authenticator.js';
 import { callAt } from '../kernel/deadline.js';
@@ -17,6 +17,7 @@ export interface StreamServices {
   readonly audit: AuditTrail;
   readonly authenticator: Authenticator;
   readonly logger: Log;
+  readonly streams: LiveStreams;
 }
 
 /** The sending half of a gRPC stream. */
@@ -91,7 +92,8 @@ export abstract class AttachedStream<Response> implements LiveStream {
     const { expiresAt } = this.caller.principal;
     if (expiresAt === null) return;
     this.#cancelExpiry = callAt(expiresAt, () => {
-      this.fail(new DomainError('SESSION_EXPIRED', 'The credential of this stream has expired.'));
+      const error = new DomainError('SESSION_EXPIRED', 'The credential of this stream has expired.');
+      this.services.streams.expire(this, error);
     });
   }
 

@@ -1,6 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { AuthorizationService } from '../authorization/authorization.service.js';
 import { type AuditMetadata, AuditTrail } from '../kernel/audit.js';
+import type { LinkAttached } from '../kernel/link.js';
 import type { CallerContext } from '../kernel/request-context.js';
 import { ByteLink } from '../runner-link/byte-link.js';
 import { RunnerClient } from '../runner-link/runner-client.js';
@@ -61,7 +62,7 @@ export class AttachmentsService {
     try {
       const { mode, from } = link.attached;
       await this.audit.record(context, {
-        action: 'pty.attach',
+        action: cameBack(command, link.attached) ? 'pty.resume' : 'pty.attach',
         resource: named,
         success: true,
         metadata: { mode, from, ...kind },
@@ -108,3 +109,7 @@ export class AttachmentsService {
     });
   }
 }
+
+/** A client that was there before knows an offset behind the beginning, or has typed under its name. */
+const cameBack = ({ from = 0, writer_id }: AttachCommand, { input_next }: LinkAttached): boolean =>
+  from > 0 || (writer_id !== undefined && input_next > 0);

@@ -54,7 +54,7 @@ export class GrpcAttachment extends AttachedStream<AttachResponse> {
 
   async #renew(body: unknown): Promise<void> {
     const { token } = parse(renewSchema, body);
-    await authenticateOpen(this.caller, token, this.services.authenticator, () => !this.ended);
+    await authenticateOpen(this.caller, token, this.services, () => !this.ended);
     if (this.ended) return;
     this.expireWithCredential();
     const { subject, expiresAt } = this.caller.principal;

@@ -30,7 +30,7 @@ export class GrpcAttachments {
     authenticator: Authenticator,
     private readonly streams: LiveStreams,
   ) {
-    this.#services = { sessions, attachments, audit, authenticator, logger };
+    this.#services = { sessions, attachments, audit, authenticator, logger, streams };
   }
 
   serve(call: AttachCall): void {

@@ -5,6 +5,7 @@ import { z } from 'zod';
 import { Audited } from '../audit/audited.decorator.js';
 import { Authenticated, Public, RequirePermission } from '../authorization/decorators.js';
 import { LiveStreams } from '../authorization/live-streams.js';
+import { AuditTrail } from '../kernel/audit.js';
 import { Authenticator } from '../kernel/authenticator.js';
 import { DomainError } from '../kernel/errors.js';
 import type { CallerContext } from '../kernel/request-context.js';
@@ -42,6 +43,7 @@ export class PtyGateway {
     private readonly attachments: AttachmentsService,
     private readonly authenticator: Authenticator,
     private readonly streams: LiveStreams,
+    private readonly audit: AuditTrail,
   ) {}
 
   /** Called by Nest once the upgrade was admitted; messages wait until this returns. */
@@ -67,9 +69,10 @@ export class PtyGateway {
     @MessageBody({ schema: authenticateSchema }) { token }: z.output<typeof authenticateSchema>,
   ): Promise<void> {
     const connection = connectionOf(client);
+    const { authenticator, audit } = this;
     const { context } = connection;
     const before = context.principal;
-    await authenticateOpen(context, token, this.authenticator, () => connection.open);
+    await authenticateOpen(context, token, { authenticator, audit }, () => connection.open);
     if (!connection.open) return;
     if (before === null) this.#welcome(client, connection, context as CallerContext);
     else {
@@ -171,15 +174,19 @@ export class PtyGateway {
     connection.authenticated();
     this.#tellPrincipal(connection, caller);
     const socket = this.#socket(client);
-    const ended = this.streams.add({
+    const stream = {
       context: caller,
       recheck: () => {
         socket.recheck();
       },
-      end: (error) => {
+      end: (error: DomainError) => {
         connection.closeWith(error);
       },
-    });
+    };
+    const ended = this.streams.add(stream);
+    connection.onExpired = (error) => {
+      this.streams.expire(stream, error);
+    };
     client.once('close', ended);
     // Before what waits in the queue: a client may type right after its token.
     if (socket.byAddress) connection.enqueueNext(() => socket.attachByAddress(caller));

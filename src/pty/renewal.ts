@@ -1,3 +1,4 @@
+import type { AuditTrail } from '../kernel/audit.js';
 import type { Authenticator } from '../kernel/authenticator.js';
 import { DomainError } from '../kernel/errors.js';
 import { isSameSubject } from '../kernel/principal.js';
@@ -13,7 +14,7 @@ import { bearer } from '../transport/credential.js';
 export async function authenticateOpen(
   context: RequestContext,
   token: string,
-  authenticator: Authenticator,
+  { authenticator, audit }: { readonly authenticator: Authenticator; readonly audit: AuditTrail },
   isOpen: () => boolean,
 ): Promise<void> {
   const before = context.principal;
@@ -21,6 +22,16 @@ export async function authenticateOpen(
   await authenticator.authenticate(() => bearer(token), fresh);
   if (!isOpen() || fresh.principal === null) return;
   if (before !== null && !isSameSubject(before, fresh.principal)) {
+    const metadata = { detail: 'another_principal' };
+    const fact = {
+      action: 'authz.denied',
+      resource: null,
+      success: false,
+      reason: 'PERMISSION_DENIED',
+      metadata,
+    } as const;
+    // On record as whose the credential is; the connection goes on as who it was.
+    audit.noteCounted({ ...fresh, principal: fresh.principal }, fact, 'another_principal');
     throw new DomainError('PERMISSION_DENIED', 'A connection is renewed by the same principal only.');
   }
   context.principal = fresh.principal;

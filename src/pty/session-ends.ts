@@ -58,7 +58,11 @@ export class SessionEnds {
       success: end.state !== 'lost',
       reason: end.reason,
       tenant: row.tenant,
-      metadata: { exit_code: end.exitCode, signal: end.signal, owner: row.ownerSubject },
+      metadata: {
+        exit_code: end.exitCode,
+        signal: end.signal,
+        owner: { provider: row.ownerProvider, subject: row.ownerSubject },
+      },
     });
   }
 }

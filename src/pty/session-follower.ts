@@ -122,7 +122,7 @@ export class SessionFollower implements RunnerWatcher, OnApplicationBootstrap, B
   }
 
   /** The gateway that began this start was killed before it could record it. */
-  async #adopt({ id, tenant, ownerSubject }: LiveSession, pid: number): Promise<void> {
+  async #adopt({ id, tenant, ownerProvider, ownerSubject }: LiveSession, pid: number): Promise<void> {
     if (!(await this.store.adopt(id, pid))) return;
     this.audit.note(systemContext(), {
       action: 'pty.start',
@@ -130,7 +130,7 @@ export class SessionFollower implements RunnerWatcher, OnApplicationBootstrap, B
       success: true,
       reason: 'recovered',
       tenant,
-      metadata: { owner: ownerSubject },
+      metadata: { owner: { provider: ownerProvider, subject: ownerSubject } },
     });
   }
 

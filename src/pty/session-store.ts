@@ -33,7 +33,10 @@ const OWN_OR_SHARED = `(s.owner_provider = :provider AND s.owner_subject = :subj
     AND (h.grantee_kind = 'subject' AND h.grantee = :subject OR h.grantee_kind = 'group' AND h.grantee = ANY (:groups)))`;
 
 /** A session that has not ended as far as is known. */
-export type LiveSession = Pick<SessionEntity, 'id' | 'tenant' | 'ownerSubject' | 'state' | 'createdAt'>;
+export type LiveSession = Pick<
+  SessionEntity,
+  'id' | 'tenant' | 'ownerProvider' | 'ownerSubject' | 'state' | 'createdAt'
+>;
 
 /** What a row is found by: on behalf of a caller with its tenant, null where the server follows the runner by itself. */
 export interface SessionKey {
@@ -213,7 +216,7 @@ export class SessionStore {
   async live(runner: string): Promise<LiveSession[]> {
     return this.scope.system((manager) =>
       manager.find(SessionEntity, {
-        select: { id: true, tenant: true, ownerSubject: true, state: true, createdAt: true },
+        select: { id: true, tenant: true, ownerProvider: true, ownerSubject: true, state: true, createdAt: true },
         where: { runner, endedAt: IsNull() },
       }),
     );

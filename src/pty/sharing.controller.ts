@@ -14,7 +14,9 @@ const onSession = { resource: 'session', field: 'id' } as const;
 /** What the trail says of a share beside the session. */
 export const shareFacts = ({ id, grantee, level, expires_at }: ShareView): AuditMetadata => ({
   share: id,
-  grantee: `${grantee.kind}:${grantee.provider}/${grantee.name}`,
+  grantee_kind: grantee.kind,
+  grantee_provider: grantee.provider,
+  grantee: grantee.kind === 'group' ? grantee.name : { provider: grantee.provider, subject: grantee.name },
   level,
   expires_at,
 });

@@ -165,12 +165,7 @@ export class GatehouseWsAdapter implements WebSocketAdapter<WebSocketServer, Web
     } catch (thrown) {
       const error = toDomainError(thrown);
       if (error.code === 'INTERNAL_ERROR') this.logger.error({ err: thrown }, 'websocket upgrade failed');
-      this.#audit.noteStranger(context, {
-        action: 'websocket.rejected',
-        resource: null,
-        success: false,
-        reason: error.code,
-      });
+      this.#rejected(context, error);
       endSocket(socket, httpRefusal(error, context.requestId));
     } finally {
       ended();
@@ -185,10 +180,18 @@ export class GatehouseWsAdapter implements WebSocketAdapter<WebSocketServer, Web
     this.#clients.add(client);
     this.#heartbeat.watch(client, wire);
     client.once('close', () => this.#clients.delete(client));
+    connection.onRejected = (error) => {
+      this.#rejected(context, error);
+    };
     this.#waiting.admit(connection, () => {
       this.#onRecord(connection);
     });
     server.emit('connection', client, connection);
+  }
+
+  #rejected(context: RequestContext, { code }: DomainError): void {
+    const fact = { action: 'websocket.rejected', resource: null, success: false, reason: code } as const;
+    this.#audit.noteStranger(context, fact);
   }
 
   /** From here on the connection is on record. */

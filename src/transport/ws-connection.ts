@@ -38,6 +38,10 @@ export class WsConnection {
   readonly binary: boolean;
   /** Set by the adapter; called once, when the caller is known. */
   onAuthenticated: (() => void) | null = null;
+  /** Set by the adapter; called once, when the connection is refused before its caller is known. */
+  onRejected: ((error: DomainError) => void) | null = null;
+  /** Set by the gateway; called when the credential ends, and closes the connection. */
+  onExpired: ((error: DomainError) => void) | null = null;
   /** Set by the gateway; resolves when the next message may be handled. */
   onBinary: ((payload: Buffer) => Promise<void> | undefined) | null = null;
   #onMessage: ((message: WsMessage) => Promise<void>) | null = null;
@@ -94,13 +98,14 @@ export class WsConnection {
     this.#cancelExpiry?.();
     if (at === null || !this.open) return;
     this.#cancelExpiry = callAt(at, () => {
-      this.closeWith(new DomainError('SESSION_EXPIRED', 'The credential of this connection has expired.'));
+      this.onExpired?.(new DomainError('SESSION_EXPIRED', 'The credential of this connection has expired.'));
     });
   }
 
   /** The caller is known now. A connection that is gone by then was never authenticated. */
   authenticated(): void {
     if (!this.open) return;
+    this.onRejected = null;
     this.onAuthenticated?.();
     this.onAuthenticated = null;
   }
@@ -156,14 +161,22 @@ export class WsConnection {
 
   /** Tells an error of the connection, not of the message being handled, and closes with its close code. */
   closeWith(error: DomainError): void {
+    this.#reject(error);
     this.send(describe(error));
     this.socket.close(error.answer.close, error.code);
+  }
+
+  #reject(error: DomainError): void {
+    this.onRejected?.(error);
+    this.onRejected = null;
   }
 
   #countInvalid(): void {
     const now = Date.now();
     this.#invalid = [...this.#invalid.filter((at) => now - at < INVALID_WINDOW_MS), now];
-    if (this.#invalid.length >= MAX_INVALID) this.socket.close(1008, 'INVALID_MESSAGE');
+    if (this.#invalid.length < MAX_INVALID) return;
+    this.#reject(new DomainError('INVALID_MESSAGE', 'Too many messages were not valid.'));
+    this.socket.close(1008, 'INVALID_MESSAGE');
   }
 
   #receive(data: Buffer, isBinary: boolean): void {
@@ -246,7 +259,9 @@ export class WsConnection {
       this.logger.error({ err: thrown, ...logFields(this.context) }, 'websocket message failed');
     }
     this.sendError(error);
-    if (error.answer.http === 401) this.socket.close(error.answer.close, error.code);
+    if (error.answer.http !== 401) return;
+    this.#reject(error);
+    this.socket.close(error.answer.close, error.code);
   }
 
   async #onText(data: Buffer): Promise<void> {

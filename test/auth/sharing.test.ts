@@ -53,7 +53,12 @@ describe('sharing a session', () => {
       expect([path, answer.status, codeOf(answer)]).toEqual([path, 403, 'PERMISSION_DENIED']);
     }
     const [row] = await gateway.audit({ action: 'pty.share', resource: `session:${session}`, success: true });
-    expect(row?.['metadata']).toMatchObject({ grantee: 'subject:gatehouse/bob', level: 'view' });
+    expect(row?.['metadata']).toMatchObject({
+      grantee_kind: 'subject',
+      grantee_provider: 'gatehouse',
+      grantee: 'bob',
+      level: 'view',
+    });
   });
 
   it('shared for input, the grantee types and sets the size, and neither signals nor kills', async () => {

@@ -121,7 +121,7 @@ describe('a crafted token', () => {
     );
     const expected = new Set(table.map(({ code, reason }: Attack) => `${code} ${reason}`));
     expect([...expected].filter((each) => !recorded.has(each))).toEqual([]);
-    const all = JSON.stringify(await gateway.query('SELECT * FROM audit_events'));
+    const all = JSON.stringify(await gateway.query('SELECT * FROM audit_trail'));
     expect(all).not.toMatch(/mallory|evil\.example|UNION/);
     expect(gateway.stdout).not.toMatch(/mallory|evil\.example|eyJ/);
   });

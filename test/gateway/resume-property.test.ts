@@ -79,6 +79,8 @@ class Observer {
       'all output',
       async () => {
         if (this.#ws === undefined || this.#ws.closed !== null) await this.attach(false);
+        // A screen may be of the very end, with no byte behind it.
+        if (this.#snapshot && this.#ws?.screenIsWhole !== true) return false;
         return this.#from + (this.#ws?.bytes().length ?? 0) >= this.output.length;
       },
       40_000,

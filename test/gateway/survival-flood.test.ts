@@ -73,7 +73,7 @@ describe('killing the gateway while a hundred sessions print', () => {
       expect(await rowsPerSession(gateway, action, ids)).toEqual(onceEach(ids));
     }
     // What a killed gateway had not written yet of who came and went is gone with it: the latest, so no detach stands alone.
-    const attached = await rowsPerSession(gateway, 'pty.attach', ids);
+    const attached = await rowsPerSession(gateway, ['pty.attach', 'pty.resume'], ids);
     const detached = await rowsPerSession(gateway, 'pty.detach', ids);
     expect(ids.filter((_, index) => (attached[index] ?? 0) < Math.max(1, detached[index] ?? 0))).toEqual([]);
     expect((await rest(gateway, alice, 'GET', '/health')).status).toBe(200);

@@ -110,7 +110,7 @@ describe('restarting two gateways one after the other', () => {
     // Nobody was killed, so who came and went is complete.
     await until('every detach is in the trail', async () => {
       const [came, went] = [
-        await rowsPerSession(gateway, 'pty.attach', ids),
+        await rowsPerSession(gateway, ['pty.attach', 'pty.resume'], ids),
         await rowsPerSession(gateway, 'pty.detach', ids),
       ];
       return came.join() === went.join();

@@ -166,7 +166,7 @@ export class TestGateway {
     const wanted = Object.entries(match);
     let rows: Record<string, unknown>[] = [];
     for (let tries = 0; tries < 100; tries += 1) {
-      rows = await this.query('SELECT * FROM audit_events ORDER BY timestamp, id');
+      rows = await this.query('SELECT * FROM audit_trail ORDER BY timestamp, id');
       rows = rows.filter((row) => wanted.every(([name, value]) => row[name] === value));
       if (rows.length >= atLeast) return rows;
       await pause(50);
@@ -204,15 +204,25 @@ export function token(claims: Record<string, unknown> = {}, secret = SECRET): st
   });
 }
 
-export async function createDatabase(): Promise<string> {
+/** @param template the address of a database to begin as a copy of, to which nobody is connected */
+export async function createDatabase(template?: string): Promise<string> {
   const url = new URL(process.env['TEST_POSTGRES_URL'] ?? '');
   const name = `t_${process.hrtime.bigint().toString(36)}_${String(process.pid)}`;
   const client = new Client({ connectionString: url.href });
   await client.connect();
-  await client.query(`CREATE DATABASE ${name}`);
+  const from = template === undefined ? '' : ` TEMPLATE ${new URL(template).pathname.slice(1)}`;
+  await client.query(`CREATE DATABASE ${name}${from}`);
   await client.end();
   url.pathname = `/${name}`;
   return url.href;
+}
+
+/** @param database its address; nobody is connected to it */
+export async function dropDatabase(database: string): Promise<void> {
+  const client = new Client({ connectionString: process.env['TEST_POSTGRES_URL'] ?? '' });
+  await client.connect();
+  await client.query(`DROP DATABASE ${new URL(database).pathname.slice(1)} WITH (FORCE)`);
+  await client.end();
 }
 
 export function freePort(): Promise<number> {

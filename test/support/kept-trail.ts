@@ -16,7 +16,7 @@ export class KeptTrail extends AuditTrail {
   outcome<T>(_context: unknown, _attempt: unknown, act: () => Promise<T>): Promise<T> {
     return act();
   }
-  noteDenied(): void {}
+  noteCounted(): void {}
   noteStranger(): void {}
   noteAccepted(): void {}
 }

@@ -26,7 +26,7 @@ export async function rest(
     ...(body === undefined ? {} : { body: typeof body === 'string' ? body : JSON.stringify(body) }),
   });
   const text = await response.text();
-  const json = response.headers.get('content-type')?.includes('json') === true && text !== '';
+  const json = response.headers.get('content-type')?.includes('application/json') === true && text !== '';
   return {
     status: response.status,
     headers: response.headers,

@@ -1,5 +1,11 @@
 import { WebSocket } from 'ws';
-import { DATA_HEADER_BYTES, FrameType, readDataHeader, writeDataHeader } from '../../src/kernel/frame.js';
+import {
+  DATA_HEADER_BYTES,
+  FrameType,
+  LAST_FRAGMENT,
+  readDataHeader,
+  writeDataHeader,
+} from '../../src/kernel/frame.js';
 import { type TestGateway, until } from './gateway.js';
 
 export type Message = Record<string, unknown> & { type: string };
@@ -18,6 +24,8 @@ export class WsClient {
   readonly firstOffset = new Map<number, number>();
   /** The pieces of snapshots heard. */
   readonly screens: Buffer[] = [];
+  /** Whether the last piece was among them. */
+  screenIsWhole = false;
   /** False for a client that only takes what comes. */
   keep = true;
   /** Bytes of output heard, kept or not. */
@@ -105,10 +113,12 @@ export class WsClient {
 
   #receive(data: Buffer, isBinary: boolean): void {
     if (isBinary) {
-      const { type, channel, offset } = readDataHeader(data);
+      const { type, channel, offset, flags } = readDataHeader(data);
       const bytes = data.subarray(DATA_HEADER_BYTES);
-      if (type === FrameType.snapshot) this.screens.push(bytes);
-      else this.#keep(channel, offset, bytes);
+      if (type === FrameType.snapshot) {
+        this.screens.push(bytes);
+        this.screenIsWhole = (flags & LAST_FRAGMENT) !== 0;
+      } else this.#keep(channel, offset, bytes);
       return;
     }
     const message = JSON.parse(data.toString()) as Message;

@@ -41,6 +41,15 @@ describe('configuration', () => {
   });
 
   it.each([
+    ['a webhook without TLS', { SLACK_WEBHOOK_URL: 'http://hooks.slack.com/services/hunter2' }],
+    ['a webhook that is no address', { ALERT_WEBHOOK_SECURITY: 'hunter2' }],
+    [
+      'too many webhooks',
+      Object.fromEntries(
+        Array.from({ length: 21 }, (_, index) => [`ALERT_WEBHOOK_${index}`, 'https://x.example.com/hunter2']),
+      ),
+    ],
+    ['a webhook with a password', { ALERT_WEBHOOK_SECURITY: 'https://me:hunter2@chat.example.com/' }],
     ['a short secret', { AUTH_SECRET: 'short' }],
     ['a published secret', { AUTH_SECRET: 'dev-secret-change-in-production' }],
     ['a published secret made longer', { AUTH_SECRET: 'changeme'.padEnd(40, '!') }],
@@ -61,6 +70,12 @@ describe('configuration', () => {
     const problems = problemsOf(environment);
     expect(problems).not.toEqual([]);
     expect(problems.join()).not.toMatch(/hunter2|changeme|dev-secret|short/);
+  });
+
+  it('takes webhooks by https, and by http on loopback', () => {
+    const [SLACK_WEBHOOK_URL, ALERT_WEBHOOK_2] = ['https://hooks.slack.com/services/T/B/x', 'http://127.0.0.1:9/x'];
+    const { webhooks } = loadConfig({ NODE_ENV: 'test', SLACK_WEBHOOK_URL, ALERT_WEBHOOK_2 });
+    expect(Object.fromEntries(webhooks)).toEqual({ SLACK_WEBHOOK_URL, ALERT_WEBHOOK_2 });
   });
 
   it('passes nothing of the server on to the runner', () => {

@@ -12,7 +12,7 @@ import {
 import { PERMISSIONS } from '../../src/authorization/permissions.js';
 import { mask, maskJson } from '../../src/kernel/mask.js';
 import { Utf8Splitter } from '../../src/pty/utf8-splitter.js';
-import { RepeatCounter } from '../../src/audit/repeat-counter.js';
+import { RepeatCounter } from '../../src/audit/record/repeat-counter.js';
 
 /** A repeatable sequence of numbers in [0, 1). */
 function seeded(seed: number): () => number {
@@ -156,6 +156,7 @@ describe('masking', () => {
     ['sk-ant-api03-abcdefghijkl', 'abcdefghijkl'],
     ['ghp_0123456789abcdefghij0123456789abcdef', '0123456789abcdef'],
     ['AKIAIOSFODNN7EXAMPLE', 'IOSFODNN'],
+    ['https://hooks.slack.com/services/T000/B000/abcdefgh', 'T000|abcdefgh'],
     [`opened with gh_ticket_${'a-b_'.repeat(10)}abc again`, /_[ab-]{4}/],
     ['-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBg\n-----END PRIVATE KEY-----', 'MIIE'],
   ])('hides the secret in %s', (text, secret) => {

@@ -61,7 +61,7 @@ deny: [{ permissions: [KillAnySession], tenant: acme, roles: [readonly], groups:
     expect([...(found.roles.get('typist') ?? [])]).toEqual(['pty:create', 'pty:view', 'pty:input', 'pty:list_all']);
     expect([...(found.roles.get('viewer') ?? [])]).toEqual(['pty:view']);
     expect(found.roles.has('readonly')).toBe(false);
-    expect(found.roles.get('reviewer')?.size).toBe(4);
+    expect(found.roles.get('reviewer')?.size).toBe(5);
     expect(found.bindings).toEqual([
       { tenant: 'default', role: 'viewer', member: { kind: 'subject', provider: 'okta', name: 'carol' } },
     ]);

@@ -68,6 +68,7 @@ const MATRIX: Record<Permission, Row> = {
   'audit:export': general('admin auditor'),
   'audit:verify': general('admin auditor'),
   'audit:subject_export': general('admin auditor'),
+  'audit:subject_erase': general(admin),
   'policy:read': general('admin auditor'),
   'policy:write': general(admin),
   'token:mint': general(admin),

@@ -1,23 +1,21 @@
 import { Inject, Injectable, type OnModuleDestroy } from '@nestjs/common';
-import { type AuditAttempt, type AuditFact, type AuditMetadata, AuditTrail } from '../kernel/audit.js';
-import { type Clock } from '../kernel/clock.js';
-import { DomainError } from '../kernel/errors.js';
-import { newId } from '../kernel/ids.js';
-import { InFlight } from '../kernel/in-flight.js';
-import type { Log } from '../kernel/log.js';
-import type { Principal } from '../kernel/principal.js';
-import type { CallerContext, RequestContext } from '../kernel/request-context.js';
-import { CLOCK } from '../kernel/tokens.js';
-import { toDomainError } from '../transport/error-mapping.js';
-import { type AuditEvent, toEvent } from './audit-event.js';
-import { AUDIT_LOG } from './audit-log.js';
+import { type AuditAttempt, type AuditFact, type AuditMetadata, AuditTrail } from '../../kernel/audit.js';
+import { type Clock } from '../../kernel/clock.js';
+import { DomainError } from '../../kernel/errors.js';
+import { newId } from '../../kernel/ids.js';
+import { InFlight } from '../../kernel/in-flight.js';
+import type { Principal } from '../../kernel/principal.js';
+import type { CallerContext, RequestContext } from '../../kernel/request-context.js';
+import { CLOCK } from '../../kernel/tokens.js';
+import { toDomainError } from '../../transport/error-mapping.js';
+import { type AuditDraft, toDraft } from './audit-event.js';
 import { AuditWriter } from './audit-writer.js';
 import { RepeatCounter } from './repeat-counter.js';
 
 const MAX_STRANGERS = 20_000;
 const STRANGER_WINDOW_MS = 60_000;
-const MAX_DENIED = 20_000;
-const DENIED_WINDOW_MS = 60_000;
+const MAX_DECIDED = 20_000;
+const DECIDED_WINDOW_MS = 60_000;
 const MAX_ACCEPTED = 20_000;
 const ACCEPTED_WINDOW_MS = 15 * 60_000;
 
@@ -26,13 +24,13 @@ interface Occurrence {
   readonly fact: AuditFact;
 }
 
-/** The audit trail: every fact becomes one log line and one row with the same fields. */
+/** The audit trail: every fact becomes one row and one log line with the same fields. */
 @Injectable()
 export class AuditRecorder extends AuditTrail implements OnModuleDestroy {
   readonly #strangers = new RepeatCounter<Occurrence>(MAX_STRANGERS, STRANGER_WINDOW_MS, (first, further) => {
     this.#noteFurther(first, further);
   });
-  readonly #denied = new RepeatCounter<Occurrence>(MAX_DENIED, DENIED_WINDOW_MS, (first, further) => {
+  readonly #decided = new RepeatCounter<Occurrence>(MAX_DECIDED, DECIDED_WINDOW_MS, (first, further) => {
     this.#noteFurther(first, further);
   });
   readonly #accepted = new RepeatCounter<Occurrence>(MAX_ACCEPTED, ACCEPTED_WINDOW_MS, (first, further) => {
@@ -41,7 +39,6 @@ export class AuditRecorder extends AuditTrail implements OnModuleDestroy {
 
   constructor(
     private readonly writer: AuditWriter,
-    @Inject(AUDIT_LOG) private readonly log: Log,
     @Inject(CLOCK) private readonly clock: Clock,
     private readonly inFlight: InFlight,
   ) {
@@ -49,11 +46,11 @@ export class AuditRecorder extends AuditTrail implements OnModuleDestroy {
   }
 
   async record(context: RequestContext, fact: AuditFact): Promise<void> {
-    const event = this.#tell(context, fact);
+    const draft = this.#draft(context, fact);
     try {
-      await this.writer.commit(event);
+      await this.writer.commit(draft);
     } catch (error) {
-      this.#correct(event);
+      this.#correct(draft);
       throw error;
     }
   }
@@ -79,7 +76,7 @@ export class AuditRecorder extends AuditTrail implements OnModuleDestroy {
   }
 
   note(context: RequestContext, fact: AuditFact): void {
-    this.writer.enqueue(this.#tell(context, fact));
+    this.writer.enqueue(this.#draft(context, fact));
   }
 
   noteStranger(context: RequestContext, fact: AuditFact): void {
@@ -87,9 +84,9 @@ export class AuditRecorder extends AuditTrail implements OnModuleDestroy {
     if (this.#strangers.isFirst(key, { context, fact })) this.note(context, fact);
   }
 
-  noteDenied(context: CallerContext, fact: AuditFact, what: string): void {
+  noteCounted(context: CallerContext, fact: AuditFact, what: string): void {
     const key = JSON.stringify([...callerOf(context.principal), fact.action, what]);
-    if (this.#denied.isFirst(key, { context, fact })) this.note(context, fact);
+    if (this.#decided.isFirst(key, { context, fact })) this.note(context, fact);
   }
 
   noteAccepted(context: RequestContext): void {
@@ -103,7 +100,7 @@ export class AuditRecorder extends AuditTrail implements OnModuleDestroy {
   /** Counts that are still open are told before the writer flushes. */
   onModuleDestroy(): void {
     this.#strangers.end();
-    this.#denied.end();
+    this.#decided.end();
     this.#accepted.end();
   }
 
@@ -117,25 +114,15 @@ export class AuditRecorder extends AuditTrail implements OnModuleDestroy {
     return act();
   }
 
-  /**
-   * The first line told the outcome before the commit: this takes it back, in the log now and in the table as soon as it
-   * can be written again. Until then that row is what is tried, so that nothing else is begun.
-   */
-  #correct({ id, metadata, ...event }: AuditEvent): void {
-    const taken: AuditEvent = {
-      ...event,
-      ...{ id: newId(), level: 'error' },
-      ...{ success: false, reason: 'AUDIT_UNAVAILABLE', metadata: { ...metadata, corrects: id } },
-    };
-    this.log.error({ audit: true, ...taken }, `audit ${event.action} not confirmed: its row was not written`);
-    this.writer.enqueue(taken);
+  /** The caller was told that it was not confirmed; what happened is on record all the same, as far as it could be. */
+  #correct(draft: AuditDraft): void {
+    const { id, metadata, ...event } = draft.event;
+    const outcome = { id: newId(), level: 'error', success: false, reason: 'AUDIT_UNAVAILABLE' };
+    this.writer.enqueue({ ...draft, event: { ...event, ...outcome, metadata: { ...metadata, corrects: id } } });
   }
 
-  #tell(context: RequestContext, fact: AuditFact): AuditEvent {
-    const event = toEvent(newId(), this.clock.microseconds(), context, fact);
-    const level = event.level === 'error' ? 'error' : event.level === 'warn' ? 'warn' : 'info';
-    this.log[level]({ audit: true, ...event }, `audit ${event.action}`);
-    return event;
+  #draft(context: RequestContext, fact: AuditFact): AuditDraft {
+    return toDraft(newId(), this.clock.microseconds(), context, fact);
   }
 }
 

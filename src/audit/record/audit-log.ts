@@ -1,5 +1,5 @@
 import { PinoLogger } from 'nestjs-pino';
-import type { Log } from '../kernel/log.js';
+import type { Log } from '../../kernel/log.js';
 
 /** Injection token of the audit trail's log. */
 export const AUDIT_LOG = Symbol('AUDIT_LOG');

@@ -1,0 +1,113 @@
+import { Injectable } from '@nestjs/common';
+import type { Readable } from 'node:stream';
+import { PinoLogger } from 'nestjs-pino';
+import type { Permission } from '../../authorization/permissions.js';
+import { type AuditMetadata, AuditTrail } from '../../kernel/audit.js';
+import { logFields } from '../../kernel/current-context.js';
+import { DomainError } from '../../kernel/errors.js';
+import type { CallerContext } from '../../kernel/request-context.js';
+import { toDomainError } from '../../transport/error-mapping.js';
+import { CSV_HEADER, csvLine } from './csv.js';
+import type { EventView } from './event-view.js';
+import { exportStream } from './export-stream.js';
+import { ReadingWatch } from './reading-watch.js';
+
+/** Events that are in memory at a time, for each export. */
+export const EXPORT_PAGE = 500;
+/** Exports of one gateway at once: each keeps PostgreSQL busy as fast as it is read. */
+export const MAX_EXPORTS = 4;
+
+export const EXPORT_FORMATS = ['ndjson', 'csv'] as const;
+export type ExportFormat = (typeof EXPORT_FORMATS)[number];
+const WRITTEN: Readonly<Record<ExportFormat, { head: string; line: (event: EventView) => string }>> = {
+  ndjson: { head: '', line: (event) => `${JSON.stringify(event)}\n` },
+  csv: { head: CSV_HEADER, line: csvLine },
+};
+
+/** What is exported, and how. */
+export interface ExportRequest {
+  readonly permission: Permission;
+  readonly format: ExportFormat;
+  /** What the trail says of it. */
+  readonly metadata: AuditMetadata;
+  /** What is in it, each page made when it is asked for. */
+  readonly pages: AsyncGenerator<readonly EventView[]>;
+}
+
+/** Takes events out of the trail, as fast as they are read and no further ahead than a page. */
+@Injectable()
+export class EventExports {
+  #open = 0;
+
+  constructor(
+    private readonly watch: ReadingWatch,
+    private readonly audit: AuditTrail,
+    private readonly logger: PinoLogger,
+  ) {}
+
+  /**
+   * Begins an export. That it began is on record before the first event is given, and how many there were when it ends.
+   * @param gone aborted when nobody reads any more
+   * @returns text, to be read to its end or destroyed; it fails when the caller may not go on, or does not read
+   * @throws DomainError STREAM_LIMIT, AUDIT_UNAVAILABLE, and what the first page throws
+   */
+  async start(context: CallerContext, request: ExportRequest, gone: AbortSignal): Promise<Readable> {
+    if (this.#open >= MAX_EXPORTS) throw new DomainError('STREAM_LIMIT', 'Too many exports are under way.');
+    this.#open += 1;
+    try {
+      const first = await request.pages.next();
+      const metadata = { ...request.metadata, export: request.format };
+      await this.audit.record(context, { action: 'audit.read', resource: null, success: true, metadata });
+      return this.#stream(context, request, first, gone);
+    } catch (error) {
+      this.#open -= 1;
+      throw error;
+    }
+  }
+
+  #stream(context: CallerContext, request: ExportRequest, first: FirstPage, gone: AbortSignal): Readable {
+    const progress = { rows: 0 };
+    const readable = exportStream(pieces(request, first, progress));
+    const unwatch = this.watch.begin(context, request.permission, (error) => readable.destroy(error));
+    const leave = (): void => {
+      readable.destroy();
+    };
+    readable.on('error', (error) => {
+      if (!(error instanceof DomainError)) this.logger.error({ err: error, ...logFields(context) }, 'export failed');
+    });
+    readable.once('close', () => {
+      this.#open -= 1;
+      unwatch();
+      gone.removeEventListener('abort', leave);
+      this.#ended(context, request, progress.rows, readable);
+    });
+    gone.addEventListener('abort', leave, { once: true });
+    if (gone.aborted) leave();
+    return readable;
+  }
+
+  #ended(context: CallerContext, { format, metadata }: ExportRequest, rows: number, readable: Readable): void {
+    const { errored, readableEnded: whole } = readable;
+    const reason = errored !== null ? toDomainError(errored).code : whole ? null : 'INCOMPLETE';
+    this.audit.note(context, {
+      ...{ action: 'audit.exported', resource: null, success: whole, reason },
+      metadata: { ...metadata, rows, format },
+    });
+  }
+}
+
+/** The first page is made before the answer begins, so that what is wrong is told by its status. */
+type FirstPage = IteratorResult<readonly EventView[], unknown>;
+
+async function* pieces(
+  { format, pages }: ExportRequest,
+  first: FirstPage,
+  progress: { rows: number },
+): AsyncGenerator<string> {
+  const { head, line } = WRITTEN[format];
+  if (head !== '') yield head;
+  for (let page = first; page.done !== true; page = await pages.next()) {
+    progress.rows += page.value.length;
+    if (page.value.length > 0) yield page.value.map(line).join('');
+  }
+}

@@ -1,0 +1,77 @@
+import { randomUUID } from 'node:crypto';
+import { renameSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { TestGateway, token } from '../gateway.js';
+import { ecKey, issue, KeyServer } from '../key-server.js';
+import { type Answer, rest } from '../rest.js';
+
+/** The providers of the catalogue's gateway: their keys are there, never there, and there until they are taken away. */
+export const PROVIDERS = ['once', 'down', 'falling'] as const;
+const keys = Object.fromEntries(PROVIDERS.map((name) => [name, ecKey(`${name}-1`)]));
+
+/** A gateway with identity providers and configuration files that a test may edit. */
+export class CatalogueWorld {
+  private constructor(
+    readonly server: KeyServer,
+    readonly gateway: TestGateway,
+    readonly policyFile: string,
+  ) {}
+
+  static async start(): Promise<CatalogueWorld> {
+    const server = await KeyServer.start();
+    for (const name of PROVIDERS) server.publish(`/${name}`, keys[name]?.jwk ?? {});
+    server.answer('/down', (_request, response) => response.writeHead(500).end());
+    server.configure(authentication(server.url));
+    const policyFile = join(server.folder, 'permissions.yaml');
+    writeFileSync(policyFile, '{ default_roles: [] }');
+    const gateway = await TestGateway.start({ ...server.environment, POLICY_CONFIG: policyFile });
+    return new CatalogueWorld(server, gateway, policyFile);
+  }
+
+  async remove(): Promise<void> {
+    await this.gateway.remove();
+    await this.server.stop();
+  }
+
+  /** Somebody who has not called before. */
+  person(roles: readonly string[] = ['user'], claims: object = {}): { readonly name: string; readonly token: string } {
+    const name = `person-${randomUUID()}`;
+    return { name, token: token({ sub: name, roles, ...claims }) };
+  }
+
+  get root(): string {
+    return token({ sub: 'root', roles: ['admin'] });
+  }
+
+  /** A token of one of the providers. */
+  provided(provider: (typeof PROVIDERS)[number]): string {
+    const iat = Math.floor(Date.now() / 1000) - 5;
+    const named = { iss: `https://${provider}.example.com`, aud: 'gatehouse', sub: 'ann', jti: randomUUID() };
+    return issue('ES256', keys[provider] ?? ecKey('none'), { ...named, iat, exp: iat + 600 });
+  }
+
+  call(credential: string | null, method: string, path: string, body?: unknown): Promise<Answer> {
+    return rest(this.gateway, credential, method, `/api/v1${path}`, body);
+  }
+
+  /** Replaces permissions.yaml in one step. */
+  putPolicy(text: string): void {
+    writeFileSync(`${this.policyFile}.new`, text);
+    renameSync(`${this.policyFile}.new`, this.policyFile);
+  }
+
+  /** Changes auth.yaml in a way that nobody is met by. */
+  touchAuthentication(): void {
+    this.server.configure(authentication(this.server.url, { timeout_seconds: 6 }));
+  }
+}
+
+const authentication = (url: string, change: object = {}): object => ({
+  ...{ timeout_seconds: 5, cache_ttl_seconds: 2, refresh_interval_seconds: 2 },
+  authorization: { deny_users: ['mallory'] },
+  jwks_providers: PROVIDERS.map((name) => ({
+    ...{ name, issuer: `https://${name}.example.com`, url: `${url}/${name}`, audiences: ['gatehouse'] },
+    ...{ algorithms: ['ES256'], replay_protection: name === 'once' },
+  })),
+  ...change,
+});
