@@ -70,7 +70,9 @@ export const trailCases: Cases = {
   'audit.gap': {
     failure: async (world) => {
       const { gateway } = world;
-      await gateway.query("ALTER TABLE audit_events ADD CONSTRAINT picky CHECK (request_id <> 'refuse-me') NOT VALID");
+      await gateway.query(
+        "ALTER TABLE audit_events ADD CONSTRAINT picky CHECK (request_id <> 'refuse-me' OR NOT success) NOT VALID",
+      );
       const headers = { 'x-request-id': 'refuse-me' };
       await rest(gateway, world.root, 'POST', '/api/v1/auth/tokens', { ttl_seconds: 60 }, headers);
       await gateway.query('ALTER TABLE audit_events DROP CONSTRAINT picky');
