@@ -118,6 +118,24 @@ describe('the audit writer', () => {
     expect(await trail.written(ids)).toBe(rest.length + 1);
   });
 
+  it('at a stop tells the log what it could not write any more, and nobody waits on', async () => {
+    await trail.operator.query('BEGIN');
+    await trail.operator.query('LOCK TABLE audit_events');
+    writer.enqueue(draft());
+    await until('the first is being written', async () => {
+      const { rowCount } = await trail.operator.query('SELECT 1 FROM pg_locks WHERE NOT granted');
+      return (rowCount ?? 0) > 0;
+    });
+    const late = draft();
+    const refused = expect(writer.commit(late)).rejects.toMatchObject({ code: 'AUDIT_UNAVAILABLE' });
+    await writer.beforeApplicationShutdown();
+    await refused;
+    expect(trail.told).toMatchObject([
+      [{ audit: true, id: idOf(late) }, expect.stringContaining('the gateway stopped')],
+    ]);
+    await trail.operator.query('COMMIT');
+  });
+
   it('a success that could not be committed is on record as such, and as not confirmed', async () => {
     const recorder = new AuditRecorder(writer, systemClock, new InFlight());
     await trail.operator.query('ALTER TABLE audit_events RENAME TO away');

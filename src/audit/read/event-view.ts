@@ -1,29 +1,9 @@
+import type { EventPlace } from '../chain/event-rows.js';
+import type { AuditEvent } from '../record/audit-event.js';
+
 /** An event as its readers get it: every field of the row, with the names that are known in the place of their tokens. */
-export interface EventView {
-  readonly id: string;
-  /** RFC 3339, UTC, microseconds. */
-  readonly timestamp: string;
-  readonly tenant: string;
-  readonly user_id: string;
-  readonly principal_kind: string | null;
-  readonly auth_method: string | null;
-  readonly credential_id: string | null;
-  readonly action: string;
-  readonly resource: string | null;
-  readonly success: boolean;
-  readonly reason: string | null;
-  readonly level: string;
-  readonly transport: string;
-  readonly remote_addr: string;
-  readonly user_agent: string | null;
-  readonly request_id: string;
-  readonly trace_id: string | null;
+export interface EventView extends Omit<AuditEvent, 'metadata'>, EventPlace {
   readonly metadata: Readonly<Record<string, unknown>>;
-  readonly node: string;
-  /** 0 for events of before there were chains. */
-  readonly seq: number;
-  readonly prev_hash: string;
-  readonly hash: string;
 }
 
 /** The fields in the order in which they are told. */

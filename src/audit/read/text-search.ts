@@ -1,4 +1,5 @@
 import type { EntityManager } from 'typeorm';
+import { monthsThere } from '../chain/months-there.js';
 import { EVENT_COLUMNS, type EventRow } from './event-view.js';
 import { before, type PageCursor } from './page-cursor.js';
 import type { Sought } from './page-query.js';
@@ -24,7 +25,10 @@ export interface Found {
  */
 export async function searchText(manager: EntityManager, asked: TextRequest): Promise<Found> {
   const { sought, text, after, limit } = asked;
-  const months = (await monthsOf(manager)).filter((month) => isWithin(month, sought, after));
+  const months = (await monthsThere(manager))
+    .reverse()
+    .map(written)
+    .filter((month) => isWithin(month, sought, after));
   const searched = months.slice(0, MAX_MONTHS);
   const rows: unknown = await manager.query(
     `SELECT ${EVENT_COLUMNS}
@@ -41,20 +45,14 @@ export async function searchText(manager: EntityManager, asked: TextRequest): Pr
   return { rows: rows as EventRow[], stopped: last === undefined || last === months.at(-1) ? null : before(last) };
 }
 
-/** First moments of the months that the trail has parts for, newest first. */
-async function monthsOf(manager: EntityManager): Promise<string[]> {
-  const rows: unknown = await manager.query(`
-    SELECT substring(c.relname FROM '\\d{4}_\\d{2}$') AS month
-    FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
-    WHERE i.inhparent = 'audit_events'::regclass ORDER BY 1 DESC`);
-  return (rows as { month: string }[]).map(({ month }) => `${month.replace('_', '-')}-01T00:00:00.000000Z`);
-}
+/** A first moment as the trail writes moments. */
+const written = (month: Date): string => `${month.toISOString().slice(0, 19)}.000000Z`;
 
 /** Can there be something of it in this month? Texts of moments are in the order of the moments. */
 function isWithin(month: string, { from, to }: Sought, after: PageCursor | null): boolean {
   const end = new Date(month);
   end.setUTCMonth(end.getUTCMonth() + 1);
-  const over = `${end.toISOString().slice(0, 19)}.000000Z`;
+  const over = written(end);
   return (
     (from === undefined || over > from) && (to === undefined || month < to) && month <= (after?.timestamp ?? month)
   );

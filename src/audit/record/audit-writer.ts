@@ -119,7 +119,11 @@ export class AuditWriter implements BeforeApplicationShutdown {
     await this.flush();
     this.#stopped = true;
     this.#wake?.();
-    for (const { draft } of this.#waiting) this.#teller.unwritten(draft);
+    for (const { draft, settle } of this.#waiting) {
+      this.#teller.unwritten(draft);
+      settle?.reject(unavailable());
+    }
+    this.#rejectBehind();
     await this.spool.close();
   }
 
@@ -290,11 +294,16 @@ export class AuditWriter implements BeforeApplicationShutdown {
     return settle === undefined ? {} : { settle };
   }
 
+  /** What they wait for is safe in the spool, and not in the table in time. */
+  #rejectBehind(cause?: unknown): void {
+    for (const { reject } of this.#behind.values()) reject(unavailable(cause));
+    this.#behind.clear();
+  }
+
   #postpone(error: unknown): void {
     this.figures.failures += 1;
     this.#replaying = false;
-    for (const { reject } of this.#behind.values()) reject(unavailable(error));
-    this.#behind.clear();
+    this.#rejectBehind(error);
     if (this.#awayUntil === null || this.#awayUntil === 0)
       this.log.error({ err: error, rows: this.#waiting.length }, 'audit rows cannot be written now');
     this.#awayUntil = performance.now() + RETRY_MS;

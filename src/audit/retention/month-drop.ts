@@ -1,29 +1,13 @@
 import type { EntityManager } from 'typeorm';
 import type { TenantScope } from '../../database/tenant-scope.js';
 import type { SigningKey } from '../chain/signing-key.js';
+import { monthsThere } from '../chain/months-there.js';
 import { signTombstone } from '../chain/tombstone.js';
 import { eventsOfMonth } from '../verify/event-rows.js';
 import { MonthRecord } from './month-record.js';
 
 /** Of several gateways one drops at a time. */
 const LOCK = `SELECT pg_try_advisory_xact_lock(hashtext('audit_drop_month')) AS mine`;
-
-const PARTS = `
-  SELECT c.relname AS part FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
-  WHERE i.inhparent = 'audit_events'::regclass ORDER BY c.relname`;
-
-/** The months that there are parts for, oldest first; each its first moment. */
-export function monthsThere(scope: TenantScope): Promise<Date[]> {
-  return scope.system(partsOf);
-}
-
-async function partsOf(manager: EntityManager): Promise<Date[]> {
-  const rows: unknown = await manager.query(PARTS);
-  return (rows as { part: string }[]).flatMap(({ part }) => {
-    const [, year, month] = /^audit_events_(\d{4})_(\d\d)$/.exec(part) ?? [];
-    return year === undefined || month === undefined ? [] : [new Date(`${year}-${month}-01T00:00:00Z`)];
-  });
-}
 
 /** The first moment of the month that is so many months away. */
 export const monthFrom = (at: Date, months: number): Date =>
@@ -43,7 +27,7 @@ export function dropMonth(scope: TenantScope, key: SigningKey, month: Date, time
     const locked: unknown = await manager.query(LOCK);
     if ((locked as { mine: boolean }[])[0]?.mine !== true) return null;
     // Another gateway may have dropped it since the months were looked up.
-    if (!(await partsOf(manager)).some((each) => each.getTime() === month.getTime())) return null;
+    if (!(await monthsThere(manager)).some((each) => each.getTime() === month.getTime())) return null;
     const record = await recordOf(manager, month);
     const signed = signTombstone(key, record.tombstone(monthName(month), time));
     // It counts again under its lock: what came meanwhile is not dropped.

@@ -7,9 +7,10 @@ import type { Clock } from '../../kernel/clock.js';
 import type { Log } from '../../kernel/log.js';
 import { systemContext } from '../../kernel/request-context.js';
 import { CLOCK } from '../../kernel/tokens.js';
+import { monthsThere } from '../chain/months-there.js';
 import { SigningKey } from '../chain/signing-key.js';
 import { AUDIT_LOG } from '../record/audit-log.js';
-import { dropMonth, monthFrom, monthName, monthsThere } from './month-drop.js';
+import { dropMonth, monthFrom, monthName } from './month-drop.js';
 import { MonthKept } from './month-record.js';
 import { sweepNames } from './name-sweep.js';
 
@@ -73,7 +74,7 @@ export class Months implements OnApplicationBootstrap, OnModuleDestroy {
 
   async #dropPast(): Promise<void> {
     const before = this.clock.now() - this.config.AUDIT_RETENTION_DAYS * DAY_MS;
-    for (const month of await monthsThere(this.scope)) {
+    for (const month of await this.scope.system(monthsThere)) {
       if (this.#closed || monthFrom(month, 1).getTime() > before) return;
       await this.#drop(month);
     }
