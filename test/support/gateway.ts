@@ -225,14 +225,36 @@ export async function dropDatabase(database: string): Promise<void> {
   await client.end();
 }
 
-export function freePort(): Promise<number> {
-  return new Promise((done, reject) => {
+/**
+ * Ports below those that Linux gives to outgoing connections (32768 and up), so that nothing takes one between this look
+ * and its use; each Jest worker has its own thousand.
+ */
+const FIRST_PORT = 16_000;
+const PORTS = 1000;
+const WORKERS = 16;
+const ownPorts = FIRST_PORT + (Number(process.env['JEST_WORKER_ID'] ?? 1) % WORKERS) * PORTS;
+/** Another beginning for each file: what an earlier one used may still be closing. */
+let portsTaken = Math.floor(Math.random() * PORTS);
+
+/** A port of 127.0.0.1 that nobody listens on. */
+export async function freePort(): Promise<number> {
+  for (let tries = 0; tries < PORTS; tries += 1) {
+    portsTaken += 1;
+    const port = ownPorts + (portsTaken % PORTS);
+    if (await isFree(port)) return port;
+  }
+  throw new Error('no port is free');
+}
+
+function isFree(port: number): Promise<boolean> {
+  return new Promise((done) => {
     const server = createServer();
-    server.once('error', reject);
-    server.listen(0, '127.0.0.1', () => {
-      const address = server.address();
+    server.once('error', () => {
+      done(false);
+    });
+    server.listen(port, '127.0.0.1', () => {
       server.close(() => {
-        done(typeof address === 'object' && address !== null ? address.port : 0);
+        done(true);
       });
     });
   });
