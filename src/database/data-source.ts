@@ -3,6 +3,7 @@ import { Foundation1700000000001 } from '../../migrations/0001-foundation.js';
 import { Gate1700000000002 } from '../../migrations/0002-gate.js';
 import { SessionOptions1700000000003 } from '../../migrations/0003-session-options.js';
 import { AuditChain1700000000004 } from '../../migrations/0004-audit-chain.js';
+import { SessionEndEvents1700000000007 } from '../../migrations/0007-session-end-events.js';
 import { ApiKeyEntity } from '../api-keys/api-key.entity.js';
 import { RoleBindingEntity } from '../authorization/role-binding.entity.js';
 import type { Config } from '../config/load.js';
@@ -35,7 +36,13 @@ export function createDataSource(url: string, config: Config, role: string | nul
     url,
     ...(ssl === undefined ? {} : { ssl }),
     entities: [ApiKeyEntity, RoleBindingEntity, SessionEntity, SessionShareEntity],
-    migrations: [Foundation1700000000001, Gate1700000000002, SessionOptions1700000000003, AuditChain1700000000004],
+    migrations: [
+      Foundation1700000000001,
+      Gate1700000000002,
+      SessionOptions1700000000003,
+      AuditChain1700000000004,
+      SessionEndEvents1700000000007,
+    ],
     migrationsTransactionMode: 'each',
     synchronize: false,
     logging: false,

@@ -123,6 +123,13 @@ export interface AuditFact {
   readonly metadata?: AuditMetadata;
 }
 
+/** What makes an event the same one, whoever tells it and however often. */
+export interface EventIdentity {
+  readonly id: string;
+  /** When it was, since 1970. */
+  readonly microseconds: bigint;
+}
+
 /** Something that is about to be tried, and whose outcome goes on record. */
 export interface AuditAttempt<T> {
   readonly action: AuditAction;
@@ -151,6 +158,12 @@ export abstract class AuditTrail {
 
   /** Records a fact without waiting for the commit: refusals and ends, where nobody waits. */
   abstract note(context: RequestContext, fact: AuditFact): void;
+
+  /**
+   * Notes a fact that may have been told before, here or by another gateway: it is on record once.
+   * @returns true when it is safe; false when that is not known, and it has to be told again
+   */
+  abstract noteOnce(context: RequestContext, fact: AuditFact, identity: EventIdentity): Promise<boolean>;
 
   /** Notes a refused stranger, counted per address and code within a minute, so that a flood cannot fill the table. */
   abstract noteStranger(context: RequestContext, fact: AuditFact): void;

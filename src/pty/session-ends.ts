@@ -1,9 +1,11 @@
 import { Inject, Injectable } from '@nestjs/common';
 import type { RunnerSession__Output } from '../generated/gatehouse/runner/v1/RunnerSession.js';
-import { AuditTrail } from '../kernel/audit.js';
+import { type AuditFact, AuditTrail } from '../kernel/audit.js';
 import type { Clock } from '../kernel/clock.js';
+import { newId } from '../kernel/ids.js';
 import { systemContext } from '../kernel/request-context.js';
-import { CLOCK } from '../kernel/tokens.js';
+import { CLOCK, RUNNER_ID } from '../kernel/tokens.js';
+import type { SessionEntity } from './session.entity.js';
 import { type SessionEnd, type SessionKey, SessionStore } from './session-store.js';
 
 /** Records how sessions end, each exactly once, however many gateways hear of it. */
@@ -15,6 +17,7 @@ export class SessionEnds {
     private readonly store: SessionStore,
     private readonly audit: AuditTrail,
     @Inject(CLOCK) private readonly clock: Clock,
+    @Inject(RUNNER_ID) private readonly runnerId: string,
   ) {}
 
   /** Tells of every end that is on record now, whichever gateway recorded it. */
@@ -47,22 +50,41 @@ export class SessionEnds {
     );
   }
 
+  /**
+   * Tells the trail of ends whose event is not known to be there: their gateway was killed in between, or PostgreSQL was
+   * away. What is there already stays as it is.
+   * @param graceMs how long those who recorded an end have to tell of it themselves
+   */
+  async tellRest(graceMs: number): Promise<void> {
+    const before = this.clock.microseconds() - BigInt(graceMs) * 1000n;
+    for (const row of await this.store.untold(this.runnerId, before)) await this.#tell(row);
+  }
+
   async #end(key: SessionKey, end: SessionEnd): Promise<void> {
-    const row = await this.store.end(key, end);
+    const event = { id: newId(), microseconds: this.clock.microseconds() };
+    const row = await this.store.end(key, end, event);
     for (const listener of this.#listeners) listener(key.id);
-    if (row === null) return;
-    // Nobody calls here: the event belongs to the session's owner and tenant.
-    this.audit.note(systemContext(), {
-      action: end.state === 'lost' ? 'pty.lost' : 'pty.exit',
-      resource: `session:${key.id}`,
-      success: end.state !== 'lost',
-      reason: end.reason,
-      tenant: row.tenant,
-      metadata: {
-        exit_code: end.exitCode,
-        signal: end.signal,
-        owner: { provider: row.ownerProvider, subject: row.ownerSubject },
-      },
-    });
+    // Nobody waits for the trail; and what cannot be ticked off is told again, and on record once all the same.
+    if (row !== null) void this.#tell(row).catch(() => undefined);
+  }
+
+  /** Nobody calls here: the event belongs to the session's owner and tenant. */
+  async #tell(row: SessionEntity): Promise<void> {
+    if (row.endEvent === null || row.endEventAt === null) return;
+    const identity = { id: row.endEvent, microseconds: BigInt(row.endEventAt) };
+    if (await this.audit.noteOnce(systemContext(), factOf(row), identity)) await this.store.endTold(row);
   }
 }
+
+const factOf = (row: SessionEntity): AuditFact => ({
+  action: row.state === 'lost' ? 'pty.lost' : 'pty.exit',
+  resource: `session:${row.id}`,
+  success: row.state !== 'lost',
+  reason: row.reason,
+  tenant: row.tenant,
+  metadata: {
+    exit_code: row.exitCode,
+    signal: row.signal,
+    owner: { provider: row.ownerProvider, subject: row.ownerSubject },
+  },
+});

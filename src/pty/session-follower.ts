@@ -16,6 +16,8 @@ import { type LiveSession, SessionStore } from './session-store.js';
 const SWEEP_MS = 60_000;
 /** A session may be in the table before the runner knows it: its start is under way. */
 const STARTING_GRACE_MS = 15_000;
+/** Another gateway may have recorded an end just now, and be about to tell of it. */
+const TELLING_GRACE_MS = 10_000;
 
 /** Keeps the sessions table true to the runner: ends as they happen, and everything after an interruption. */
 @Injectable()
@@ -81,6 +83,7 @@ export class SessionFollower implements RunnerWatcher, OnApplicationBootstrap, B
     this.#connected = true;
     this.#absence.stop();
     const sessions = await this.#reconcile();
+    void this.#tellEnds(0);
     this.audit.note(systemContext(), {
       action: 'runner.connected',
       resource: `runner:${id}`,
@@ -119,6 +122,14 @@ export class SessionFollower implements RunnerWatcher, OnApplicationBootstrap, B
   async #sweep(): Promise<void> {
     await this.store.sweep();
     if (this.#connected) await this.#reconcile();
+    await this.#tellEnds(TELLING_GRACE_MS);
+  }
+
+  /** Does not fail: what could not be told is told at the next sweep. */
+  async #tellEnds(graceMs: number): Promise<void> {
+    await this.ends.tellRest(graceMs).catch((error: unknown) => {
+      this.logger.warn({ err: error }, 'ends of sessions not told to the audit trail');
+    });
   }
 
   /** The gateway that began this start was killed before it could record it. */

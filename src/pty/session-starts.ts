@@ -136,6 +136,8 @@ export class SessionStarts {
       reason: null,
       createdAt: new Date(this.clock.now()),
       endedAt: null,
+      endEvent: null,
+      endEventAt: null,
     };
   }
 }

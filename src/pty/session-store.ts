@@ -1,10 +1,11 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { LRUCache } from 'lru-cache';
-import { type EntityManager, In, IsNull } from 'typeorm';
+import { type EntityManager, In, IsNull, LessThanOrEqual, Not } from 'typeorm';
 import type { Resource } from '../authorization/policy.js';
 import { CONFIG, type Config } from '../config/load.js';
 import { SecurityFeed } from '../database/security-feed.js';
 import { TenantScope } from '../database/tenant-scope.js';
+import type { EventIdentity } from '../kernel/audit.js';
 import { DomainError } from '../kernel/errors.js';
 import type { Clock } from '../kernel/clock.js';
 import { isId } from '../kernel/ids.js';
@@ -24,6 +25,8 @@ const SHARE_LOCK = 0x67617468;
 const MAX_SHARES = 50;
 /** Why a session was ended that had started and could not be recorded. */
 export const START_FAILED = 'start_failed';
+/** Ends that are looked for at once, of which the trail may not know. */
+const MAX_UNTOLD = 500;
 /** How long ended sessions stay readable. */
 const RETENTION = '24 hours';
 /** What of a session `s` somebody sees in the list: his own, and what is shared with him or his groups. */
@@ -152,12 +155,34 @@ export class SessionStore {
     this.#owners.delete(id);
   }
 
-  /** Records an end once: null when it was recorded before, by this gateway or another. */
-  async end(key: SessionKey, end: SessionEnd): Promise<SessionEntity | null> {
+  /**
+   * Records an end once: null when it was recorded before, by this gateway or another.
+   * @param event what tells of it, which the row keeps until {@link endTold}
+   */
+  async end(key: SessionKey, end: SessionEnd, event: EventIdentity): Promise<SessionEntity | null> {
+    const told = { endEvent: event.id, endEventAt: String(event.microseconds) };
     return this.#writing(key, async (manager, row) => {
-      const { affected } = await manager.update(SessionEntity, { ...row, endedAt: IsNull() }, end);
+      const { affected } = await manager.update(SessionEntity, { ...row, endedAt: IsNull() }, { ...end, ...told });
       return affected === 1 ? manager.findOneBy(SessionEntity, row) : null;
     });
+  }
+
+  /** The event of this end is safe in the trail. */
+  async endTold({ tenant, id }: SessionEntity): Promise<void> {
+    await this.scope.within(tenant, (manager) =>
+      manager.update(SessionEntity, { tenant, id }, { endEvent: null, endEventAt: null }),
+    );
+  }
+
+  /** Ends of one runner's sessions of which the trail may not know, the oldest first. @param before in microseconds */
+  async untold(runner: string, before: bigint): Promise<SessionEntity[]> {
+    return this.scope.system((manager) =>
+      manager.find(SessionEntity, {
+        where: { runner, endEvent: Not(IsNull()), endEventAt: LessThanOrEqual(String(before)) },
+        order: { endEventAt: 'ASC' },
+        take: MAX_UNTOLD,
+      }),
+    );
   }
 
   /** A page of one tenant's sessions, newest first; of those that are one principal's or shared with it, when given. */

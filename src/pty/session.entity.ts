@@ -74,4 +74,12 @@ export class SessionEntity {
 
   @Column({ type: 'timestamptz', name: 'ended_at', nullable: true })
   endedAt!: Date | null;
+
+  /** Id of the audit event of its end, until that is known to be safe in the trail. */
+  @Column({ type: 'uuid', name: 'end_event', nullable: true })
+  endEvent!: string | null;
+
+  /** The time of that event, in microseconds since 1970. */
+  @Column({ type: 'bigint', name: 'end_event_at', nullable: true })
+  endEventAt!: string | null;
 }

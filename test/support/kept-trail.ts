@@ -13,6 +13,10 @@ export class KeptTrail extends AuditTrail {
   note(_context: unknown, fact: AuditFact): void {
     this.facts.push(fact);
   }
+  noteOnce(_context: unknown, fact: AuditFact): Promise<boolean> {
+    this.facts.push(fact);
+    return Promise.resolve(!this.refuses);
+  }
   outcome<T>(_context: unknown, _attempt: unknown, act: () => Promise<T>): Promise<T> {
     return act();
   }

@@ -1,5 +1,11 @@
 import { Inject, Injectable, type OnModuleDestroy } from '@nestjs/common';
-import { type AuditAttempt, type AuditFact, type AuditMetadata, AuditTrail } from '../../kernel/audit.js';
+import {
+  type AuditAttempt,
+  type AuditFact,
+  type AuditMetadata,
+  AuditTrail,
+  type EventIdentity,
+} from '../../kernel/audit.js';
 import { type Clock } from '../../kernel/clock.js';
 import { DomainError } from '../../kernel/errors.js';
 import { newId } from '../../kernel/ids.js';
@@ -77,6 +83,10 @@ export class AuditRecorder extends AuditTrail implements OnModuleDestroy {
 
   note(context: RequestContext, fact: AuditFact): void {
     this.writer.enqueue(this.#draft(context, fact));
+  }
+
+  noteOnce(context: RequestContext, fact: AuditFact, { id, microseconds }: EventIdentity): Promise<boolean> {
+    return this.writer.keep(toDraft(id, microseconds, context, fact));
   }
 
   noteStranger(context: RequestContext, fact: AuditFact): void {

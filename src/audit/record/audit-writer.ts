@@ -114,6 +114,24 @@ export class AuditWriter implements BeforeApplicationShutdown {
     if (!this.#enqueue({ draft }, MAX_WAITING - RESERVED)) this.#drop(draft);
   }
 
+  /**
+   * The same for what its teller keeps, who tells it again: nothing is lost when there is no room for it.
+   * @returns true when it is safe; false when that is not known
+   */
+  keep(draft: AuditDraft): Promise<boolean> {
+    return new Promise((resolve) => {
+      const settle = {
+        resolve: (): void => {
+          resolve(true);
+        },
+        reject: (): void => {
+          resolve(false);
+        },
+      };
+      if (!this.#enqueue({ draft, settle }, MAX_WAITING - RESERVED)) resolve(false);
+    });
+  }
+
   /** The data source closes later, in onApplicationShutdown. */
   async beforeApplicationShutdown(): Promise<void> {
     await this.flush();
