@@ -1,6 +1,6 @@
 import { get, type IncomingMessage } from 'node:http';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { MAX_EXPORTS } from '../../src/audit/read/event-export.js';
+import { MAX_EXPORTS, MAX_EXPORTS_EACH } from '../../src/audit/read/event-export.js';
 import { exportStream } from '../../src/audit/read/export-stream.js';
 import { ask, type Item, itemsOf, seed } from '../support/audit-events.js';
 import { TestGateway, token, until } from '../support/gateway.js';
@@ -45,9 +45,12 @@ describe('GET /audit/export', () => {
     expect(numbers).toEqual(Array.from({ length: MANY }, (_, index) => MANY - index));
     const page = itemsOf(await ask(gateway, auditor, 'events', { resource: 'big:1', limit: '3' }));
     expect(all.slice(0, 3)).toEqual(page);
-    expect((await exported()).at(-1)).toMatchObject({
-      ...{ success: true, user_id: 'eve', metadata: { filters: ['resource'], rows: MANY, format: 'ndjson' } },
+    const [row] = await exported({ success: true });
+    const bytes_out = Buffer.byteLength(answer.text);
+    expect(row).toMatchObject({
+      ...{ success: true, user_id: 'eve', metadata: { filters: ['resource'], rows: MANY, bytes_out, format: 'ndjson' } },
     });
+    expect((row?.['metadata'] as { duration_seconds: number }).duration_seconds).toBeGreaterThanOrEqual(0);
   });
 
   it('gives CSV that a spreadsheet reads and does not run', async () => {
@@ -86,18 +89,37 @@ describe('GET /audit/export', () => {
     await until('the record', async () => (await exported({ success: false })).length === 1);
     const [row] = await exported({ success: false });
     expect(row).toMatchObject({ reason: 'INCOMPLETE', metadata: { format: 'ndjson' } });
-    const { rows } = row?.['metadata'] as { rows: number };
+    const { rows, bytes_out } = row?.['metadata'] as { rows: number; bytes_out: number };
+    expect(bytes_out).toBeGreaterThan(rows * 1000);
     // What the sockets and one page hold, and not all 30 MB of it.
     expect(rows).toBeGreaterThan(0);
     expect(rows).toBeLessThan(MANY);
   });
 
   it('is refused past so many at once, and possible again when one has ended', async () => {
-    const open = await Promise.all(Array.from({ length: MAX_EXPORTS }, () => unread('resource=big:1')));
+    const auditors = Array.from({ length: MAX_EXPORTS / MAX_EXPORTS_EACH }, (_, index) =>
+      token({ sub: `auditor-${String(index)}`, roles: ['auditor'] }),
+    );
+    const each = auditors.flatMap((who) => Array.from({ length: MAX_EXPORTS_EACH }, () => who));
+    const open = await Promise.all(each.map((who) => unread('resource=big:1', who)));
     const refused = await ask(gateway, auditor, 'export', { resource: 'none' });
     expect([refused.status, codeOf(refused)]).toEqual([429, 'STREAM_LIMIT']);
     for (const answer of open) answer.destroy();
     await until('a place', async () => (await ask(gateway, auditor, 'export', { resource: 'none' })).status === 200);
+  });
+
+  it('leaves room for others, however many somebody begins, with whichever of their credentials', async () => {
+    const again = token({ sub: 'eve', roles: ['auditor'], jti: 'another-of-eve' });
+    const open = await Promise.all(Array.from({ length: MAX_EXPORTS_EACH }, () => unread('resource=big:1')));
+    const refused = await ask(gateway, again, 'export', { resource: 'none' });
+    expect([refused.status, codeOf(refused)]).toEqual([429, 'STREAM_LIMIT']);
+    expect(refused.text).toContain('your exports');
+    for (const who of [{ sub: 'another' }, { sub: 'eve', tenant: 'other' }]) {
+      const other = await ask(gateway, token({ ...who, roles: ['auditor'] }), 'export', { resource: 'none' });
+      expect(other.status).toBe(200);
+    }
+    for (const answer of open) answer.destroy();
+    await until('a place', async () => (await ask(gateway, again, 'export', { resource: 'none' })).status === 200);
   });
 
   it('ends with its caller’s credential', async () => {

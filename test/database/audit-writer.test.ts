@@ -199,6 +199,16 @@ describe('the audit writer', () => {
       expect(readdirSync(trail.folder)).toEqual([]);
     });
 
+    it('says that it does not know of an event that is told again, and has it once', async () => {
+      await trail.away();
+      const ended = draft();
+      expect(await writer.keep(ended)).toBe(false);
+      await trail.back();
+      await until('it to write again', () => writer.healthy);
+      expect(await writer.keep(ended)).toBe(true);
+      expect(await trail.chain()).toEqual([idOf(ended)]);
+    });
+
     it('takes up what a process that is gone had left, without half a line at its end, and tells of a broken one', async () => {
       await stop();
       const drafts = Array.from({ length: 3 }, () => draft());
