@@ -41,6 +41,23 @@ function addresses() {
     .refine((list) => list.every((each) => isCidr(each)), 'addresses or networks such as 10.0.0.0/8, comma-separated');
 }
 
+/** People by tenant, provider and subject: `default/gatehouse/alice`, comma-separated. A subject may have slashes. */
+function people() {
+  return z
+    .string()
+    .max(16_384)
+    .default('')
+    .transform((text) => text.split(',').flatMap((each) => each.trim() || []))
+    .refine((list) => list.every((each) => PERSON.test(each)), 'tenant/provider/subject, comma-separated')
+    .transform((list) =>
+      list.map((each) => {
+        const [, tenant = '', provider = '', subject = ''] = PERSON.exec(each) ?? [];
+        return { tenant, provider, subject };
+      }),
+    );
+}
+const PERSON = /^([^/]+)\/([^/]+)\/(.+)$/;
+
 const secret = z
   .string()
   .refine((value) => Buffer.byteLength(value) >= MIN_SECRET_BYTES, `at least ${MIN_SECRET_BYTES} bytes`)
@@ -80,6 +97,7 @@ export const environmentSchema = z.object({
   AUTH_CONFIG: z.string().max(4096).default('config/auth.yaml'),
   AUTH_JWKS_PROVIDERS: z.string().max(262_144).optional(),
   POLICY_CONFIG: z.string().max(4096).default('config/permissions.yaml'),
+  PLATFORM_ADMINS: people(),
   AUTH_STATE_MAX_AGE_SECONDS: integer(1, 60, 60),
   TRUSTED_PROXIES: addresses(),
   API_KEY_MAX_LIFETIME_DAYS: integer(1, 36_500, 36_500),

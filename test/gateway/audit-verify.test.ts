@@ -11,7 +11,11 @@ describe('verifying the audit trail of a gateway', () => {
   const auditor = token({ sub: 'ann', roles: ['auditor'] });
 
   beforeAll(async () => {
-    gateway = await TestGateway.start({ NODE_NAME: 'gate-1', AUDIT_CHECKPOINT_FILE: 'checkpoints.ndjson' });
+    gateway = await TestGateway.start({
+      NODE_NAME: 'gate-1',
+      AUDIT_CHECKPOINT_FILE: 'checkpoints.ndjson',
+      PLATFORM_ADMINS: 'default/gatehouse/ann',
+    });
   });
   afterAll(() => gateway.remove());
 
@@ -40,6 +44,22 @@ describe('verifying the audit trail of a gateway', () => {
       ok: true,
       counts: { checkpoints: lines.length, checkpoints_elsewhere: lines.length },
     });
+  });
+
+  it('tells others whether it is whole, and the number of their own tenant’s events', async () => {
+    await rest(gateway, token({ sub: 'cy', tenant: 'other', roles: ['admin'] }), 'POST', '/api/v1/auth/tokens', {
+      ttl_seconds: 60,
+    });
+    const before = (await gateway.audit({ tenant: 'other' })).length;
+    const foreign = token({ sub: 'ann', tenant: 'other', roles: ['admin'] });
+    const { body } = await verify({}, foreign);
+    expect(body).toEqual({ ok: true, problem: null, from: null, to: null, counts: { events: expect.any(Number) } });
+    const { events } = body['counts'] as { events: number };
+    expect(events).toBeGreaterThanOrEqual(before);
+    expect(events).toBeLessThanOrEqual((await gateway.audit({ tenant: 'other' })).length);
+    expect((await verify()).body['counts']).toMatchObject({ nodes: 1 });
+    const [row] = await gateway.audit({ action: 'audit.verified', tenant: 'other' });
+    expect(row?.['metadata']).toEqual({ from: null, to: null, events });
   });
 
   it('takes a period, and nothing that is none', async () => {
@@ -100,6 +120,24 @@ describe('verifying the audit trail of a gateway', () => {
     expect(gateway.log.filter(({ auditProblem }) => auditProblem !== undefined)).toMatchObject([
       { auditProblem: problem, msg: expect.stringMatching(/NOT AS IT WAS WRITTEN/) },
     ]);
+    const own = await verify({}, token({ sub: 'bea', roles: ['auditor'] }));
+    expect(own.body).toEqual({
+      ...{ ok: false, from: null, to: null, counts: { events: expect.any(Number) } },
+      problem: { ...problem, detail: expect.any(String) },
+    });
+    const foreign = await verify({}, token({ sub: 'cy', tenant: 'other', roles: ['auditor'] }));
+    expect(foreign.body).toEqual({
+      ...{ ok: false, from: null, to: null, counts: { events: 0 } },
+      problem: { kind: 'altered', node: 'gate-1', seq: 2 },
+    });
+    expect(await gateway.audit({ action: 'audit.verified', tenant: 'other', success: false })).toMatchObject([
+      { reason: 'altered', metadata: { events: 0, node: 'gate-1', seq: 2, id: null } },
+    ]);
+    // Nor by giving it to one's own tenant.
+    await gateway.query(`UPDATE audit_events SET tenant = 'other' WHERE seq = 2`);
+    const given = await verify({}, token({ sub: 'cy', tenant: 'other', roles: ['auditor'] }));
+    expect(given.body['problem']).toEqual({ kind: 'altered', node: 'gate-1', seq: 2 });
+    await gateway.query(`UPDATE audit_events SET tenant = 'default' WHERE seq = 2`);
     const { status, stdout } = await command();
     expect([status, stdout]).toEqual([1, expect.stringMatching(/kind +altered\nnode +gate-1\nseq +2\n/)]);
     const json = await command('--json');

@@ -36,6 +36,16 @@ describe('configuration', () => {
     expect(problems.join('\n')).toContain('HTTP_PORT: found "http", expected a whole number from 0 to 65535');
   });
 
+  it('takes platform administrators by tenant, provider and subject, and no other way', () => {
+    const named = loadConfig({ PLATFORM_ADMINS: 'default/gatehouse/ann, a/b/user:default/x', NODE_ENV: 'test' });
+    expect(named.PLATFORM_ADMINS).toEqual([
+      { tenant: 'default', provider: 'gatehouse', subject: 'ann' },
+      { tenant: 'a', provider: 'b', subject: 'user:default/x' },
+    ]);
+    for (const wrong of ['ann', 'default/ann', 'default//ann', '/gatehouse/ann'])
+      expect(problemsOf({ PLATFORM_ADMINS: wrong })).toEqual([expect.stringContaining('tenant/provider/subject')]);
+  });
+
   it('listens on one address where localhost is asked for', () => {
     expect(loadConfig({ HOST: 'localhost', NODE_ENV: 'test' }).HOST).toBe('127.0.0.1');
   });

@@ -10,6 +10,7 @@ import { Diagnosis } from './diagnosis.js';
 import { endProblem, insertedBehindHead } from './chain-end.js';
 import { type EventRow, eventsOf } from './event-rows.js';
 import { PrunedRanges } from './pruned-ranges.js';
+import type { TenantShare } from './tenant-share.js';
 import { Unchained } from './unchained.js';
 import type { Period, Problem, Verification, VerificationCounts } from './verification.js';
 
@@ -21,6 +22,8 @@ export interface VerifierParts {
   readonly checkpointFile: string | null;
   /** Asked for between pages: true ends the verification. */
   readonly isStopping: () => boolean;
+  /** Told of what is one tenant's. */
+  readonly share?: TenantShare;
 }
 
 /**
@@ -45,7 +48,11 @@ export class Verifier {
     const { scope, checkpointFile } = this.parts;
     // Before the moment that the database is seen at: what a line of it speaks of was committed by then.
     const size = checkpointFile === null ? 0 : await fileSize(checkpointFile);
-    const problem = await scope.snapshot('audit_events', (manager) => this.#problem(manager, period, size));
+    const problem = await scope.snapshot('audit_events', async (manager) => {
+      const found = await this.#problem(manager, period, size);
+      if (found !== null) await this.parts.share?.look(manager, found);
+      return found;
+    });
     return { ok: problem === null, problem, counts: this.#result() };
   }
 
@@ -100,6 +107,7 @@ export class Verifier {
       for (const row of page) {
         const problem = await problemOf(chain, walk, row, fault);
         if (problem !== null) return problem;
+        this.parts.share?.take(row);
       }
     }
     const atEnd = walk.end();
