@@ -14,6 +14,7 @@ import { GatewayModule, type GatewayParts } from './gateway.module.js';
 import { AuditTrail } from './kernel/audit.js';
 import { Authenticator } from './kernel/authenticator.js';
 import { InFlight } from './kernel/in-flight.js';
+import { Metrics } from './kernel/metrics.js';
 import { VERSION } from './kernel/package.js';
 import { systemContext } from './kernel/request-context.js';
 import { GrpcAttachments } from './pty/grpc-attachments.js';
@@ -26,6 +27,7 @@ import { grpcGate } from './transport/grpc-edge.js';
 import { GatehouseGrpcServer } from './transport/grpc-server.js';
 import { createLogger, nestLogger } from './transport/logging.js';
 import { guardRest, HTTP_SERVER } from './transport/rest-edge.js';
+import { measureGrpc, measureRest } from './transport/traffic-metrics.js';
 import { GatehouseWsAdapter } from './transport/ws-adapter.js';
 import { showFirstKey, welcome } from './welcome.js';
 
@@ -87,9 +89,11 @@ async function listen(app: NestFastifyApplication, parts: Parts): Promise<Gateho
   const authenticator = app.get(Authenticator);
   const inFlight = app.get(InFlight);
   const addresses = app.get(ClientAddresses);
+  const metrics = app.get(Metrics);
+  websocket.traffic.show(metrics);
   const grpc = new GatehouseGrpcServer(
     `${bracketed(config.HOST)}:${config.GRPC_PORT}`,
-    grpcGate({ authenticator, inFlight, addresses, logger }),
+    [measureGrpc(metrics), grpcGate({ authenticator, inFlight, addresses, logger })],
     {
       reflection: config.grpcReflection,
       maxAgeSeconds: config.GRPC_MAX_CONNECTION_AGE_SECONDS,
@@ -97,6 +101,7 @@ async function listen(app: NestFastifyApplication, parts: Parts): Promise<Gateho
     },
   );
   app.connectMicroservice({ strategy: grpc }, { inheritAppConfig: true });
+  measureRest(app.getHttpAdapter().getInstance(), metrics);
   guardRest(app.getHttpAdapter().getInstance(), {
     authenticator,
     inFlight,

@@ -22,6 +22,7 @@ import type { Config } from './config/load.js';
 import { CoreModule } from './core.module.js';
 import { DatabaseModule } from './database/database.module.js';
 import { HealthModule } from './health/health.module.js';
+import { MetricsModule } from './metrics/metrics.module.js';
 import { PtyModule } from './pty/pty.module.js';
 import { requestKeys } from './pty/request-hash.js';
 import type { RunnerClient } from './runner-link/runner-client.js';
@@ -76,6 +77,7 @@ export class GatewayModule {
         PtyModule,
         AuditReadModule,
         HealthModule,
+        MetricsModule,
       ],
       providers: [
         { provide: APP_GUARD, useExisting: AuthenticationGuard },

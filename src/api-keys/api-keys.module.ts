@@ -7,6 +7,7 @@ import { ApiKeysService } from './api-keys.service.js';
 import { FirstAdminKey } from './first-admin-key.js';
 import { KeyExpiryWatch } from './key-expiry-watch.js';
 import { KeyLifecycle } from './key-lifecycle.service.js';
+import { KeyMetrics } from './key-metrics.js';
 import { KeyPowers } from './key-powers.js';
 import { KeyRateLimits } from './key-rate-limits.js';
 import { KeyRecords } from './key-records.js';
@@ -26,6 +27,7 @@ import { SecretHasher } from './secret-hasher.js';
     KeyedVerifier,
     KeyUsage,
     KeyVerifier,
+    KeyMetrics,
     KeyRateLimits,
     ApiKeysService,
     KeyStore,

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
+import { Counter } from '../kernel/counter.js';
 import { DomainError } from '../kernel/errors.js';
 import type { ParsedKey } from '../kernel/api-key-text.js';
 import { KeyRecord, KeyRecords } from './key-records.js';
@@ -26,6 +27,8 @@ export interface KeyVerdict {
 export class KeyVerifier {
   /** By digest of the text, so that a burst of one key costs one check. */
   readonly #checks = new Map<string, Promise<KeyVerdict>>();
+  /** What was said, and by what: `memory`, `keyed` or `bcrypt`. */
+  readonly verdicts = new Counter(['result', 'path']);
 
   constructor(
     private readonly records: KeyRecords,
@@ -41,7 +44,10 @@ export class KeyVerifier {
   async verify(text: string, { id, secret }: ParsedKey): Promise<KeyVerdict> {
     const digest = createHash('sha256').update(text).digest();
     const known = this.records.peek(id);
-    if (known?.accepts(digest) === true) return { record: known, matches: true };
+    if (known?.accepts(digest) === true) {
+      this.verdicts.add({ result: 'success', path: 'memory' });
+      return { record: known, matches: true };
+    }
     const name = digest.toString('base64');
     return this.#checks.get(name) ?? this.#begin(name, () => this.#check(digest, id, secret));
   }
@@ -60,6 +66,8 @@ export class KeyVerifier {
     const row = record?.row ?? null;
     const told = this.keyed.matches(secret, row);
     const matches = told === true || (await this.hasher.matches(secret, told === null && row ? row.keyHash : null));
+    const path = told === null ? 'bcrypt' : 'keyed';
+    this.verdicts.add({ result: record !== null && matches ? 'success' : 'failure', path });
     if (record === null || !matches) return { record, matches: false };
     record.accept(digest);
     const missing = this.keyed.missing(secret, record.row);

@@ -10,6 +10,7 @@ import { AuditTrail } from '../kernel/audit.js';
 import { NODE_NAME } from '../kernel/tokens.js';
 import { AUDIT_LOG, auditLog } from './record/audit-log.js';
 import { AuditInterceptor } from './audit.interceptor.js';
+import { AuditMetrics } from './audit-metrics.js';
 import { type AlertConfig, ALERTS_FILE } from './alerts/alert-file.js';
 import { Alerts } from './alerts/alerts.js';
 import { Dormancy } from './alerts/dormancy.js';
@@ -36,6 +37,7 @@ import { Spool } from './record/spool.js';
         Spool.open(join(dataDir, 'audit'), AUDIT_SPOOL_MAX_BYTES),
     },
     AuditWriter,
+    AuditMetrics,
     { provide: SigningKey, inject: [CONFIG], useFactory: (config: Config) => SigningKey.load(config) },
     Checkpoints,
     { provide: AuditTrail, useClass: AuditRecorder },

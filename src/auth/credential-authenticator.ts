@@ -5,10 +5,12 @@ import { type AcceptedKey, ApiKeysService } from '../api-keys/api-keys.service.j
 import { intersectScopes } from '../authorization/scope-intersection.js';
 import { Standings } from '../authorization/standings.js';
 import { SecurityFeed } from '../database/security-feed.js';
+import { Counter } from '../kernel/counter.js';
 import { type AuditAction, AuditTrail } from '../kernel/audit.js';
 import { Authenticator, type Credential } from '../kernel/authenticator.js';
 import { type Clock } from '../kernel/clock.js';
 import { DomainError, type ErrorCode } from '../kernel/errors.js';
+import { type Durations, Metrics } from '../kernel/metrics.js';
 import { LOCAL_PROVIDER, type Principal } from '../kernel/principal.js';
 import type { LiveCredential, RequestContext } from '../kernel/request-context.js';
 import { CLOCK } from '../kernel/tokens.js';
@@ -41,6 +43,8 @@ interface Accepted extends LiveCredential {
 export class CredentialAuthenticator extends Authenticator {
   /** Digest of a token → milliseconds since 1970 when it was seen first. */
   readonly #seen = new LRUCache<string, number>({ max: MAX_SEEN });
+  readonly #attempts = new Counter(['result', 'provider', 'method']);
+  readonly #took: Durations<never>;
 
   constructor(
     private readonly tokens: TokenVerifier,
@@ -53,22 +57,33 @@ export class CredentialAuthenticator extends Authenticator {
     private readonly feed: SecurityFeed,
     private readonly audit: AuditTrail,
     @Inject(CLOCK) private readonly clock: Clock,
+    metrics: Metrics,
   ) {
     super();
+    const help = 'Credentials that were accepted or refused. The provider of one that was refused is not believed.';
+    metrics.count({ name: 'auth_attempts_total', help }, this.#attempts);
+    this.#took = metrics.durations({ name: 'auth_duration_seconds', help: 'How long that took.' }, []);
   }
 
   async authenticate(present: () => Credential | null, context: RequestContext): Promise<void> {
+    const began = performance.now();
+    let method = 'none';
     try {
       const credential = present();
       if (credential === null) throw new DomainError('AUTH_TOKEN_MISSING', 'A credential is needed.');
+      method = methodOf(credential.text);
       const accepted = await this.#accept(credential.text, context);
       context.principal = accepted.principal;
       context.credential = accepted;
     } catch (thrown) {
       const error = unavailableIsNoPass(toDomainError(thrown));
       this.#noteRefusal(context, error);
+      this.#attempts.add({ result: 'failure', provider: 'unknown', method });
       throw error;
+    } finally {
+      this.#took.observe({}, (performance.now() - began) / 1000);
     }
+    this.#attempts.add({ result: 'success', provider: context.principal.provider, method });
     this.audit.noteAccepted(context);
   }
 
@@ -212,6 +227,12 @@ export class CredentialAuthenticator extends Authenticator {
       ...(reason === undefined ? {} : { metadata: { detail: reason } }),
     });
   }
+}
+
+/** What kind of credential it is, by its looks. */
+function methodOf(text: string): string {
+  if (looksLikeKey(text)) return 'api_key';
+  return looksLikeTicket(text) ? 'ticket' : 'jwt';
 }
 
 const hasEnded = ({ expiresAt }: Principal, now: number): boolean => expiresAt !== null && expiresAt.getTime() <= now;

@@ -1,7 +1,9 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { AuditTrail } from '../kernel/audit.js';
 import type { Clock } from '../kernel/clock.js';
+import { Counter } from '../kernel/counter.js';
 import { DomainError } from '../kernel/errors.js';
+import { Metrics } from '../kernel/metrics.js';
 import type { Principal } from '../kernel/principal.js';
 import type { CallerContext } from '../kernel/request-context.js';
 import { CLOCK } from '../kernel/tokens.js';
@@ -21,11 +23,17 @@ const COUNTED: ReadonlySet<Permission> = new Set<Permission>(['pty:input', 'pty:
 /** The one place where a decision becomes an answer and, when refused, an audit event. */
 @Injectable()
 export class AuthorizationService {
+  readonly #checks = new Counter(['result', 'permission']);
+
   constructor(
     private readonly policy: PolicyState,
     private readonly audit: AuditTrail,
     @Inject(CLOCK) private readonly clock: Clock,
-  ) {}
+    metrics: Metrics,
+  ) {
+    const help = 'Calls and messages that were let pass or refused by a permission.';
+    metrics.count({ name: 'authz_checks_total', help }, this.#checks);
+  }
 
   /** Just the decision, for filtering and for capabilities told to a client. */
   allows(principal: Principal, permission: Permission, resource: Resource | null): boolean {
@@ -59,7 +67,10 @@ export class AuthorizationService {
    */
   require(context: CallerContext, permission: Permission, resource: Resource | null): Verdict {
     const verdict = this.decide(context.principal, permission, resource);
-    if (verdict.allow) return verdict;
+    if (verdict.allow) {
+      this.#checks.add({ result: 'granted', permission });
+      return verdict;
+    }
     const named = nameOf(resource);
     const code = verdict.visible ? 'PERMISSION_DENIED' : 'NOT_FOUND';
     this.refuse(context, { permission, named, code, rule: verdict.rule, what: `${permission} ${named ?? ''}` });
@@ -92,6 +103,7 @@ export class AuthorizationService {
   }
 
   private refuse(context: CallerContext, { permission, named, code, rule, what }: Refusal): never {
+    this.#checks.add({ result: 'denied', permission });
     const metadata = { permission, rule };
     const fact = { action: 'authz.denied', resource: named, success: false, reason: code, metadata } as const;
     this.audit.noteCounted(context, fact, what);

@@ -55,6 +55,11 @@ export class Attachment {
     return this.#mode;
   }
 
+  /** Bytes that went by so far. */
+  get carried(): { readonly in: number; readonly out: number } {
+    return { in: this.#bytesIn, out: this.#bytesOut };
+  }
+
   get ended(): boolean {
     return this.#ended;
   }

@@ -10,6 +10,7 @@ import { decideAnew } from './decide-anew.js';
 import type { AttachCommand } from './pty.schema.js';
 import { PtyService } from './pty.service.js';
 import { SessionStore } from './session-store.js';
+import { TerminalMetrics } from './terminal-metrics.js';
 
 /** Opens attachments, for WebSocket and gRPC alike. */
 @Injectable()
@@ -20,6 +21,7 @@ export class AttachmentsService {
     private readonly runner: RunnerClient,
     private readonly authorization: AuthorizationService,
     private readonly audit: AuditTrail,
+    private readonly metrics: TerminalMetrics,
   ) {}
 
   /**
@@ -52,6 +54,7 @@ export class AttachmentsService {
     const named = `session:${command.session}`;
     const kind = bytesOnly ? { stream_output: true } : {};
     const attachment = new Attachment(context, resource, link, mayControl, this.authorization, (totals) => {
+      this.metrics.detached(attachment, totals);
       this.audit.note(context, {
         action: 'pty.detach',
         resource: named,
@@ -71,6 +74,7 @@ export class AttachmentsService {
       link.close();
       throw error;
     }
+    this.metrics.attached(attachment);
     return attachment;
   }
 

@@ -7,6 +7,7 @@ import { PtyGateway } from './pty.gateway.js';
 import { PtyGrpc } from './pty.grpc.js';
 import { PtyService } from './pty.service.js';
 import { RequestHash } from './request-hash.js';
+import { TerminalMetrics } from './terminal-metrics.js';
 import { SharingController } from './sharing.controller.js';
 import { SharingGrpc } from './sharing.grpc.js';
 import { SharingService } from './sharing.service.js';
@@ -28,6 +29,7 @@ import { SessionStore } from './session-store.js';
     SessionStore,
     SessionEnds,
     SessionStarts,
+    TerminalMetrics,
     SessionWaits,
     RequestHash,
     SessionFollower,

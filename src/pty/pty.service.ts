@@ -16,6 +16,7 @@ import type { SessionEntity } from './session.entity.js';
 import { SessionEnds } from './session-ends.js';
 import { SessionStore } from './session-store.js';
 import { type SessionView, toView } from './session-view.js';
+import { TerminalMetrics } from './terminal-metrics.js';
 
 export interface SessionPage {
   readonly items: readonly SessionView[];
@@ -42,6 +43,7 @@ export class PtyService {
     private readonly runner: RunnerClient,
     private readonly ends: SessionEnds,
     private readonly authorization: AuthorizationService,
+    private readonly metrics: TerminalMetrics,
     @Inject(RUNNER_ID) private readonly runnerId: string,
   ) {}
 
@@ -65,6 +67,7 @@ export class PtyService {
   async write(context: CallerContext, { id, data }: WriteCommand): Promise<void> {
     await this.#live(context, id);
     await this.runner.write(id, data);
+    this.metrics.carried('in', data.length);
   }
 
   async resize(context: CallerContext, { id, cols, rows }: ResizeCommand): Promise<void> {
@@ -89,9 +92,11 @@ export class PtyService {
   async output(context: CallerContext, { id, from, limit }: OutputCommand): Promise<OutputPiece> {
     await this.attachable(context, id);
     const piece = await this.runner.readOutput(id, from, limit);
+    const data = piece.data ?? Buffer.alloc(0);
+    this.metrics.carried('out', data.length);
     return {
       offset: piece.offset ?? 0,
-      data: piece.data ?? Buffer.alloc(0),
+      data,
       dropped_before: piece.dropped_before ?? 0,
       output_next: piece.output_next ?? 0,
     };

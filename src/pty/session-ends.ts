@@ -7,6 +7,7 @@ import { systemContext } from '../kernel/request-context.js';
 import { CLOCK, RUNNER_ID } from '../kernel/tokens.js';
 import type { SessionEntity } from './session.entity.js';
 import { type SessionEnd, type SessionKey, SessionStore } from './session-store.js';
+import { TerminalMetrics } from './terminal-metrics.js';
 
 /** Records how sessions end, each exactly once, however many gateways hear of it. */
 @Injectable()
@@ -16,6 +17,7 @@ export class SessionEnds {
   constructor(
     private readonly store: SessionStore,
     private readonly audit: AuditTrail,
+    private readonly metrics: TerminalMetrics,
     @Inject(CLOCK) private readonly clock: Clock,
     @Inject(RUNNER_ID) private readonly runnerId: string,
   ) {}
@@ -64,8 +66,10 @@ export class SessionEnds {
     const event = { id: newId(), microseconds: this.clock.microseconds() };
     const row = await this.store.end(key, end, event);
     for (const listener of this.#listeners) listener(key.id);
+    if (row === null) return;
+    this.metrics.ended(end.state);
     // Nobody waits for the trail; and what cannot be ticked off is told again, and on record once all the same.
-    if (row !== null) void this.#tell(row).catch(() => undefined);
+    void this.#tell(row).catch(() => undefined);
   }
 
   /** Nobody calls here: the event belongs to the session's owner and tenant. */

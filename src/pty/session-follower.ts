@@ -8,6 +8,7 @@ import { systemContext } from '../kernel/request-context.js';
 import { CLOCK, RUNNER_ID } from '../kernel/tokens.js';
 import { RunnerClient } from '../runner-link/runner-client.js';
 import { endRunnerProcess, ensureRunner, STILL_THERE_MS } from '../runner-link/runner-process.js';
+import { Metrics } from '../kernel/metrics.js';
 import { RunnerAbsence } from '../runner-link/runner-absence.js';
 import { type RunnerWatcher, RunnerWatch } from '../runner-link/runner-watch.js';
 import { SessionEnds } from './session-ends.js';
@@ -36,7 +37,11 @@ export class SessionFollower implements RunnerWatcher, OnApplicationBootstrap, B
     @Inject(RUNNER_ID) private readonly runnerId: string,
     @Inject(CLOCK) private readonly clock: Clock,
     @Inject(CONFIG) config: Config,
+    metrics: Metrics,
   ) {
+    metrics.read('gauge', { name: 'runner_up', help: 'Whether the runner answers: 1 or 0.' }, () => [
+      { value: this.#connected ? 1 : 0 },
+    ]);
     this.#watch = new RunnerWatch(runner, this, () => ensureRunner(runner, config), logger);
     this.#absence = new RunnerAbsence(runner.endpoint, () => this.#onGone(), logger);
   }

@@ -14,6 +14,7 @@ import type { SessionEntity } from './session.entity.js';
 import { SessionStore, START_FAILED, startFailed } from './session-store.js';
 import { timesOf } from './session-times.js';
 import { type SessionView, toView } from './session-view.js';
+import { TerminalMetrics } from './terminal-metrics.js';
 
 /** How long a repeated request waits for the start of the first one: as long as the runner may take. */
 const FIRST_START_MS = 10_000;
@@ -36,6 +37,7 @@ export class SessionStarts {
     private readonly store: SessionStore,
     private readonly runner: RunnerClient,
     private readonly requests: RequestHash,
+    private readonly metrics: TerminalMetrics,
     @Inject(RUNNER_ID) private readonly runnerId: string,
     @Inject(CLOCK) private readonly clock: Clock,
     @Inject(CONFIG) private readonly config: Config,
@@ -60,6 +62,7 @@ export class SessionStarts {
   }
 
   async #run(row: SessionEntity, command: StartCommand): Promise<SessionView> {
+    const began = performance.now();
     try {
       const {
         session,
@@ -82,6 +85,7 @@ export class SessionStarts {
       await this.store.markRunning(row, { command: row.command, cwd: row.cwd, pid: row.pid, name: row.name });
       const stored = await this.store.find(row.tenant, row.id);
       if (stored === null) throw new Error('A session that was started is not stored');
+      this.metrics.started(began);
       return toView(stored);
     } catch (error) {
       // What did not start is not a session; what did start but could not be recorded must not live on unseen.

@@ -247,6 +247,11 @@ export class SessionStore {
     );
   }
 
+  /** How many these are. */
+  async countLive(runner: string): Promise<number> {
+    return this.scope.system((manager) => manager.countBy(SessionEntity, { runner, endedAt: IsNull() }));
+  }
+
   /** Those of these sessions that have not ended, whosever they are. */
   async stillLive(ids: readonly string[]): Promise<ReadonlySet<string>> {
     const rows = await this.scope.system((manager) =>

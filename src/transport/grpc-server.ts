@@ -36,8 +36,11 @@ type ServeStream = ReturnType<ServerGrpc['createStreamCallMethod']>;
 export class GatehouseGrpcServer extends ServerGrpc {
   readonly health = new BoundedHealth(SERVICES);
 
-  /** @param url `host:port` */
-  constructor(url: string, gate: ServerInterceptor, options: GrpcServerOptions) {
+  /**
+   * @param url `host:port`
+   * @param gates what every call goes through, the gate last
+   */
+  constructor(url: string, gates: readonly ServerInterceptor[], options: GrpcServerOptions) {
     super({
       url,
       package: PACKAGE,
@@ -46,7 +49,7 @@ export class GatehouseGrpcServer extends ServerGrpc {
       maxReceiveMessageLength: MAX_MESSAGE,
       maxMetadataSize: 16 * 1024,
       keepalive: { keepaliveTimeMs: 20_000, keepaliveTimeoutMs: 10_000, http2MinTimeBetweenPingsMs: 5000 },
-      channelOptions: { interceptors: [gate], 'grpc.max_concurrent_streams': MAX_STREAMS, ...ageOptions(options) },
+      channelOptions: { interceptors: [...gates], 'grpc.max_concurrent_streams': MAX_STREAMS, ...ageOptions(options) },
       onLoadPackageDefinition: (definition: PackageDefinition, server: Server) => {
         if (options.reflection) new ReflectionService(definition).addToServer(server);
         this.health.addToServer(server);

@@ -17,6 +17,7 @@ import { toDomainError } from './error-mapping.js';
 import { attachContext } from './execution-context.js';
 import { Heartbeat } from './heartbeat.js';
 import { endSocket, httpRefusal } from './raw-http.js';
+import { WsTraffic } from './traffic-metrics.js';
 import { addressOf, contextOfUpgrade } from './upgrade.js';
 import { WaitingRoom } from './waiting-room.js';
 import { BINARY_SUBPROTOCOL, WsConnection, type WsMessage } from './ws-connection.js';
@@ -54,6 +55,7 @@ export class GatehouseWsAdapter implements WebSocketAdapter<WebSocketServer, Web
   readonly #servers = new Map<string, WebSocketServer>();
   readonly #clients = new Set<WebSocket>();
   readonly #heartbeat = new Heartbeat();
+  readonly traffic = new WsTraffic();
   readonly #waiting = new WaitingRoom();
   readonly #authenticator: Authenticator;
   readonly #audit: AuditTrail;
@@ -103,6 +105,7 @@ export class GatehouseWsAdapter implements WebSocketAdapter<WebSocketServer, Web
     connection.listen(async (message) => {
       const handler = byType.get(ALIASES[message.type] ?? message.type);
       if (!handler) throw new DomainError('INVALID_MESSAGE', 'type: there is no such message.');
+      this.traffic.came(handler.message);
       const callback = handler.callback as (data: unknown) => unknown;
       const answer = await lastValueFrom(transform(callback(this.#addressed(connection, message))), {
         defaultValue: undefined,
@@ -174,7 +177,7 @@ export class GatehouseWsAdapter implements WebSocketAdapter<WebSocketServer, Web
 
   #accept(server: WebSocketServer, client: WebSocket, wire: Socket, context: RequestContext, url: URL): void {
     wire.setNoDelay(true);
-    const connection = new WsConnection(client, wire, context, url, this.logger);
+    const connection = new WsConnection(client, wire, context, url, this.logger, this.traffic);
     connections.set(client, connection);
     attachContext(client, context);
     this.#clients.add(client);

@@ -9,6 +9,7 @@ import type { RequestContext } from '../kernel/request-context.js';
 import { toDomainError } from './error-mapping.js';
 import { FairTurn } from './fair-turn.js';
 import { nestsTooDeep } from './json-body.js';
+import { WsTraffic } from './traffic-metrics.js';
 import { UnreadAnswers } from './unread-answers.js';
 
 /** Messages that may wait while one is handled; beyond it the socket is not read. */
@@ -70,6 +71,7 @@ export class WsConnection {
     /** Path and query of the upgrade. */
     readonly url: URL,
     private readonly logger: Log,
+    private readonly traffic = new WsTraffic(),
   ) {
     this.binary = socket.protocol === BINARY_SUBPROTOCOL;
     socket.on('message', (data: Buffer, isBinary: boolean) => {
@@ -124,12 +126,15 @@ export class WsConnection {
   send(message: object): void {
     if (!this.open) return;
     const text = JSON.stringify(message);
+    this.traffic.went(message);
     this.socket.send(text, this.#unread.add(text.length));
   }
 
   /** Sends terminal output as a message; its own flow control bounds it. */
   sendOutput(message: object): void {
-    if (this.open) this.socket.send(JSON.stringify(message));
+    if (!this.open) return;
+    this.traffic.went(message);
+    this.socket.send(JSON.stringify(message));
   }
 
   /** The message being handled is about this channel: its error says so. */
@@ -145,6 +150,7 @@ export class WsConnection {
   /** Sends a finished frame as it is, and gives its memory back. Whole frames: control messages go between them. */
   sendFrame(frame: Frame): void {
     if (!this.open) return;
+    this.traffic.output.value += 1;
     this.wire.write(frame.bytes, () => {
       recycle(frame);
     });
@@ -274,6 +280,7 @@ export class WsConnection {
   #onBinary(data: Buffer): Promise<void> | undefined {
     if (!this.binary)
       throw new DomainError('INVALID_MESSAGE', `Binary frames need the subprotocol ${BINARY_SUBPROTOCOL}.`);
+    this.traffic.input.value += 1;
     return this.onBinary?.(data);
   }
 }

@@ -48,7 +48,11 @@ describe('GET /audit/export', () => {
     const [row] = await exported({ success: true });
     const bytes_out = Buffer.byteLength(answer.text);
     expect(row).toMatchObject({
-      ...{ success: true, user_id: 'eve', metadata: { filters: ['resource'], rows: MANY, bytes_out, format: 'ndjson' } },
+      ...{
+        success: true,
+        user_id: 'eve',
+        metadata: { filters: ['resource'], rows: MANY, bytes_out, format: 'ndjson' },
+      },
     });
     expect((row?.['metadata'] as { duration_seconds: number }).duration_seconds).toBeGreaterThanOrEqual(0);
   });

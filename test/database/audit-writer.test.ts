@@ -2,10 +2,12 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import { readdirSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { AuditMetrics } from '../../src/audit/audit-metrics.js';
 import { AuditRecorder } from '../../src/audit/record/audit-recorder.js';
 import { type AuditWriter, MAX_WAITING, RESERVED } from '../../src/audit/record/audit-writer.js';
 import { Spool } from '../../src/audit/record/spool.js';
 import { systemClock } from '../../src/kernel/clock.js';
+import { PrometheusMetrics } from '../../src/metrics/prometheus-metrics.js';
 import { InFlight } from '../../src/kernel/in-flight.js';
 import { systemContext } from '../../src/kernel/request-context.js';
 import { createDatabase, until } from '../support/gateway.js';
@@ -36,6 +38,8 @@ describe('the audit writer', () => {
   });
 
   it('drops the one row that PostgreSQL refuses, tells its id, and writes the others', async () => {
+    const metrics = new PrometheusMetrics();
+    new AuditMetrics(metrics, writer, await Spool.open(trail.folder, 1 << 20));
     const good = Array.from({ length: 40 }, () => draft());
     const bad = poison();
     for (const each of good.slice(0, 20)) writer.enqueue(each);
@@ -46,6 +50,7 @@ describe('the audit writer', () => {
     expect(await trail.written(good.map(idOf))).toBe(40);
     expect(trail.told.filter(([, text]) => text.includes('refused')).map(([{ id }]) => id)).toContain(idOf(bad));
     expect(writer.healthy).toBe(true);
+    expect(await metrics.text()).toMatch(/^gatehouse_audit_events_dropped_total 2$/m);
   });
 
   /** Connections made from here on cannot write, as after a failover; those that are open end. */

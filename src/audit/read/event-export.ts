@@ -132,11 +132,7 @@ interface Progress {
   readonly began: number;
 }
 
-async function* pieces(
-  { format, pages }: ExportRequest,
-  first: FirstPage,
-  progress: Progress,
-): AsyncGenerator<string> {
+async function* pieces({ format, pages }: ExportRequest, first: FirstPage, progress: Progress): AsyncGenerator<string> {
   const { head, line } = WRITTEN[format];
   const counted = (text: string): string => {
     progress.bytes += Buffer.byteLength(text);

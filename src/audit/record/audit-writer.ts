@@ -56,6 +56,7 @@ export interface WriterFigures {
 export class AuditWriter implements BeforeApplicationShutdown {
   readonly figures: WriterFigures = { written: 0, spooled: 0, failures: 0, refused: 0, dropped: 0 };
   readonly #teller: EventTeller;
+  readonly #commitListeners: ((seconds: number) => void)[] = [];
   #waiting: Waiting[] = [];
   #running = false;
   #busy = false;
@@ -100,6 +101,11 @@ export class AuditWriter implements BeforeApplicationShutdown {
   /** Calls back for every event that is safe, in order. */
   onEvent(listener: (draft: AuditDraft) => void): void {
     this.#teller.onSafe(listener);
+  }
+
+  /** Calls back with the time that PostgreSQL took for each batch that it took. */
+  onCommit(listener: (seconds: number) => void): void {
+    this.#commitListeners.push(listener);
   }
 
   /** Resolves when the event is safe. @throws DomainError AUDIT_UNAVAILABLE; it may be on record all the same */
@@ -251,7 +257,9 @@ export class AuditWriter implements BeforeApplicationShutdown {
   async #write(batch: readonly Waiting[], { told = false } = {}): Promise<void> {
     if (batch.length === 0) return;
     try {
+      const began = performance.now();
       const stored = await this.store.append(batch.map(({ draft }) => draft));
+      for (const listener of this.#commitListeners) listener((performance.now() - began) / 1000);
       this.figures.written += stored.length;
       stored.forEach(({ draft, place }, index) => {
         if (!told) this.#teller.safe(draft, place);
