@@ -2,7 +2,7 @@ import { get, type IncomingMessage } from 'node:http';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { MAX_LOOK } from '../../src/audit/read/event-feed.js';
 import { EventStream, MAX_BEHIND_BYTES } from '../../src/audit/read/event-stream.js';
-import { MAX_STREAMS_EACH } from '../../src/audit/read/event-streams.js';
+import { MAX_STREAMS, MAX_STREAMS_EACH } from '../../src/audit/read/event-streams.js';
 import type { EventView } from '../../src/audit/read/event-view.js';
 import { EventSource } from '../support/event-source.js';
 import { pause, TestGateway, token, until } from '../support/gateway.js';
@@ -110,6 +110,28 @@ describe('GET /audit/events/stream', () => {
         () => false,
       ),
     );
+  });
+
+  it('is refused past so many on one gateway, whoever asks', async () => {
+    const callers = Array.from({ length: MAX_STREAMS / MAX_STREAMS_EACH }, (_, index) =>
+      token({ sub: `crowd-${String(index)}`, roles: ['auditor'] }),
+    );
+    // Those of the test before may still be ending.
+    const last = token({ sub: 'last', roles: ['auditor'] });
+    let held = 0;
+    for (const who of callers) {
+      for (let more = 0; more < MAX_STREAMS_EACH; more += 1) {
+        await until('a place', () =>
+          stream({ action: 'auth.replayed' }, who).then(
+            () => true,
+            () => false,
+          ),
+        );
+        held += 1;
+      }
+    }
+    expect(held).toBe(MAX_STREAMS);
+    await expect(stream({}, last)).rejects.toThrow('429');
   });
 
   it('leaves nothing behind of a HEAD request', async () => {
