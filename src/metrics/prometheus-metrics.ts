@@ -61,7 +61,7 @@ export class PrometheusMetrics extends Metrics {
       const readings = await inTime();
       shown.reset();
       // Without labels a reset leaves a nought, which nobody read.
-      if (readings.length === 0) shown.remove();
+      if (readings.length === 0 && labelNames.length === 0) shown.remove();
       for (const { labels = {}, value } of readings) shown.inc({ ...labels }, value);
     };
     const options = { ...this.#named(name, help), labelNames, collect };
