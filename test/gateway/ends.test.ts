@@ -96,12 +96,13 @@ describe('a session that has ended', () => {
     }
     const grpc = new GrpcClient(gateway, alice);
     for (const call of [
-      grpc.call('write', { id, data: Buffer.from('x') }),
-      grpc.call('resize', { id, cols: 80, rows: 24 }),
-      grpc.call('signal', { id, signal: 'TERM' }),
-      grpc.call('kill', { id }),
+      // One after the other: a refusal that nobody waits for yet would end the test.
+      () => grpc.call('write', { id, data: Buffer.from('x') }),
+      () => grpc.call('resize', { id, cols: 80, rows: 24 }),
+      () => grpc.call('signal', { id, signal: 'TERM' }),
+      () => grpc.call('kill', { id }),
     ]) {
-      const error = await refused(call);
+      const error = await refused(call());
       expect([error.code, reasonOf(error)]).toEqual([9, 'SESSION_ENDED']);
     }
     grpc.close();
