@@ -72,7 +72,7 @@ module.exports = {
       name: 'features-never-import-auth',
       comment: 'The global guard reads their decorators; they never reach for authentication.',
       severity: 'error',
-      from: { path: '^src/(api-keys|audit|health|pty|runner-link|authorization)/' },
+      from: { path: '^src/(agent|api-keys|audit|health|metrics|pty|runner-link|authorization|worktree)/' },
       to: { path: '^src/auth/' },
     },
     {
@@ -80,7 +80,7 @@ module.exports = {
       comment: 'Features register their ownership resolver instead.',
       severity: 'error',
       from: { path: '^src/authorization/' },
-      to: { path: '^src/(pty|api-keys|audit|health|runner-link|auth)/' },
+      to: { path: '^src/(agent|pty|api-keys|audit|health|metrics|runner-link|auth|worktree)/' },
     },
     {
       name: 'services-know-no-edge',

@@ -18,7 +18,6 @@ export default {
       },
     ],
   },
-  setupFiles: ['<rootDir>/test/support/nest-first.ts'],
   globalSetup: '<rootDir>/test/support/global-setup.mjs',
   globalTeardown: '<rootDir>/test/support/global-teardown.mjs',
   reporters: ['default', '<rootDir>/test/support/count-reporter.mjs'],

@@ -5,6 +5,7 @@ import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
 import type { Logger } from 'pino';
 import { FirstAdminKey } from './api-keys/first-admin-key.js';
+import { AgentStreams } from './agent/agent-streams.js';
 import { EventStreams } from './audit/read/event-streams.js';
 import { DeclaredAccess } from './authorization/declared-access.js';
 import { type Config, ConfigurationError, loadConfig } from './config/load.js';
@@ -158,6 +159,7 @@ async function stop(running: Running): Promise<void> {
   (app.getHttpServer() as Server).close();
   grpc.setServing(false);
   app.get(GrpcAttachments).drain();
+  app.get(AgentStreams).drain();
   app.get(SessionWaits).drain();
   app.get(EventStreams).drain();
   await websocket.drain();

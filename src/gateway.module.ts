@@ -5,6 +5,8 @@ import { LoggerModule } from 'nestjs-pino';
 import type { ClientConfig } from 'pg';
 import type { Logger } from 'pino';
 import type { DataSource } from 'typeorm';
+import { AgentModule } from './agent/agent.module.js';
+import { openProviderFile } from './agent/providers/provider-file.js';
 import { ApiKeysModule } from './api-keys/api-keys.module.js';
 import { AuditInterceptor } from './audit/audit.interceptor.js';
 import { openAlertsFile } from './audit/alerts/alert-file.js';
@@ -30,6 +32,7 @@ import { RunnerLinkModule } from './runner-link/runner-link.module.js';
 import { ErrorFilter } from './transport/error-filter.js';
 import { loggerParams } from './transport/logging.js';
 import { validationPipe } from './transport/validation.js';
+import { WorktreeModule } from './worktree/worktree.module.js';
 
 /** What a gateway is made of. */
 export interface GatewayParts {
@@ -50,14 +53,14 @@ export interface GatewayParts {
 /** The gateway: the only place that binds global guards, pipes, interceptors and filters. */
 @Module({})
 export class GatewayModule {
-  /** @throws ConfigurationError when the kept signing secret is damaged, or auth.yaml, permissions.yaml or alerts.yaml is wrong */
+  /** @throws ConfigurationError when the kept signing secret is damaged, or auth.yaml, permissions.yaml, alerts.yaml or agents.yaml is wrong */
   static with({ config, dataSource, trail, connection, runner, runnerId, node, logger }: GatewayParts): DynamicModule {
     // Before Nest, which would tell the mistake with a stack.
     const secrets = signingSecrets(config, (message) => {
       logger.info(message);
     });
     const [authFile, policyFile] = [IdentityProviders.open(config), openPolicyFile(config)];
-    const alertsFile = openAlertsFile(config);
+    const [alertsFile, providerFile] = [openAlertsFile(config), openProviderFile(config)];
     return {
       module: GatewayModule,
       imports: [
@@ -75,6 +78,8 @@ export class GatewayModule {
         ApiKeysModule,
         AuthModule.with(secrets, authFile),
         PtyModule,
+        WorktreeModule,
+        AgentModule.with(providerFile),
         AuditReadModule,
         HealthModule,
         MetricsModule,

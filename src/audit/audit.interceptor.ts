@@ -12,13 +12,13 @@ export class AuditInterceptor implements NestInterceptor {
   intercept(execution: ExecutionContext, next: CallHandler): Observable<unknown> {
     const audited = auditedOf(execution.getHandler());
     if (audited === null) return next.handle();
-    const { action, kind, field } = audited;
+    const { action, kind, field, facts } = audited;
     // A handler's decorator knows what the handler returns.
     const about = audited.about as ((result: unknown) => AuditMetadata) | null;
     const resource = field === null ? madeBy(kind) : named(kind, fieldOf(execution, field));
     const act = (): Promise<unknown> => lastValueFrom(next.handle(), { defaultValue: undefined });
     return from(
-      this.audit.outcome(contextOf(execution), { action, resource, ...(about ? { metadata: about } : {}) }, act),
+      this.audit.outcome(contextOf(execution), { action, resource, facts, ...(about ? { metadata: about } : {}) }, act),
     );
   }
 }

@@ -111,10 +111,16 @@ interface Page {
 
 /** The server refused, in its own words. */
 export class Refused extends Failure {
-  /** @param http the status */
+  /**
+   * @param http the status
+   * @param atStake what would be lost, where that is why
+   * @param truncated there is more than is listed
+   */
   constructor(
     message: string,
     readonly http: number,
+    readonly atStake: readonly AtStake[] = [],
+    readonly truncated = false,
   ) {
     super(message);
   }
@@ -133,15 +139,29 @@ export function refusal(status: number, body: unknown): Refused {
     .map((issue) => `; ${issue}`)
     .join('');
   const text = `${message} (${String(error.code)}, request ${String(error.request_id)})${issues}`;
-  return new Refused(plain(text), status);
+  return new Refused(plain(text), status, stakeOf(error.details?.at_stake), error.details?.truncated === true);
 }
 
 interface Told {
   readonly code?: unknown;
   readonly message?: unknown;
   readonly request_id?: unknown;
-  readonly details?: { readonly fields?: unknown };
+  readonly details?: { readonly fields?: unknown; readonly at_stake?: unknown; readonly truncated?: unknown };
 }
+
+/** Something that would be lost. */
+interface AtStake {
+  readonly kind: string;
+  readonly what: string;
+}
+
+const stakeOf = (told: unknown): AtStake[] =>
+  Array.isArray(told)
+    ? (told as Partial<Record<keyof AtStake, unknown>>[]).map(({ kind, what }) => ({
+        kind: String(kind),
+        what: String(what),
+      }))
+    : [];
 
 interface Issue {
   readonly field: unknown;

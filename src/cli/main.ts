@@ -1,4 +1,5 @@
 import { VERSION } from '../kernel/package.js';
+import { AGENT } from './agents.js';
 import { AUDIT } from './audit.js';
 import { HelpWanted, none, parsed } from './arguments.js';
 import { complain, Failure, UsageError } from './failure.js';
@@ -8,12 +9,13 @@ import type { Noun, Run } from './noun.js';
 import { POLICY } from './policy.js';
 import { attach, kill, list, run } from './sessions.js';
 import { TOKEN } from './tokens.js';
+import { WORKTREE } from './worktree.js';
 
 const HELP = `Terminals that outlive their window.
 
 Usage: gatehouse <command>
 
-  run [--name N] [--cwd DIR] [--idle-timeout T] [--max-duration T] [--request-id R] [--detach] [--] [command…]
+  run [--name N] [--cwd DIR | --worktree W] [--idle-timeout T] [--max-duration T] [--request-id R] [--detach] [--] [command…]
                             start a session (your login shell without a command) and attach to it;
                             T is a time span like 45s, 15m, 12h
   attach <session> [--viewer] [--take]
@@ -21,6 +23,11 @@ Usage: gatehouse <command>
                             shows its screen, a file or pipe gets all output that is retained
   list [--all] [--json]     live sessions; --all shows ended ones too
   kill <session>…           end sessions with all their processes
+
+  agent start|list|show|attach|send|approve|deny|stop|resume|providers
+                            coding agents, each in a terminal, usually in a worktree of its own
+  worktree create|list|status|diff|log|stage|unstage|discard|commit|push|merge|rebase|remove|rescues|repositories
+                            checkouts of repositories to work in
 
   key create|list|rotate|revoke
                             API keys for programs
@@ -32,7 +39,7 @@ Usage: gatehouse <command>
   login [--url URL]         keep a credential in a file that only you can read
   logout                    remove it
   version                   print the version
-  help [command]            this, or more of key, token, policy and audit
+  help [command]            this, or more of agent, worktree, key, token, policy and audit
 
 While attached, Ctrl-] detaches; --detach-key '^X' changes that, --detach-key none turns it off.
 
@@ -42,7 +49,9 @@ NODE_EXTRA_CA_CERTS names a file with the certificate of a private authority tha
 /** Exit status of a program whose reader went away, as a shell tells it: 128 + SIGPIPE. */
 const READER_GONE = 141;
 
-const NOUNS: Readonly<Record<string, Noun>> = { key: KEY, token: TOKEN, policy: POLICY, audit: AUDIT };
+const NOUNS: Readonly<Record<string, Noun>> = {
+  ...{ agent: AGENT, worktree: WORKTREE, key: KEY, token: TOKEN, policy: POLICY, audit: AUDIT },
+};
 const COMMANDS: Readonly<Record<string, Run>> = { run, attach, list, kill, login, logout, version, help };
 const SYNONYMS: Readonly<Record<string, string>> = { '--help': 'help', '-h': 'help', '--version': 'version' };
 

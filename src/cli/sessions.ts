@@ -8,6 +8,7 @@ import { type Column, table } from './table.js';
 import { attachTerminal, parseDetachKey } from './terminal.js';
 import { terminalSize } from './terminal-size.js';
 import { parseSpan, span } from './times.js';
+import { WorktreeApi } from './worktree-api.js';
 
 const LIVE = new Set(['starting', 'running']);
 const DETACH_KEY = { 'detach-key': { type: 'string', default: '^]' } } as const;
@@ -42,6 +43,7 @@ export async function run(args: string[]): Promise<number> {
   const { values, positionals } = parsed(args.slice(0, split), {
     name: { type: 'string' },
     cwd: { type: 'string' },
+    worktree: { type: 'string' },
     ...TIMES,
     'request-id': { type: 'string' },
     detach: { type: 'boolean', default: false },
@@ -52,6 +54,7 @@ export async function run(args: string[]): Promise<number> {
   const session = (await api.call('POST', '/sessions', {
     ...(values.name === undefined ? {} : { name: values.name }),
     ...(values.cwd === undefined ? {} : { cwd: values.cwd }),
+    ...(values.worktree === undefined ? {} : { worktree_id: (await new WorktreeApi(api).find(values.worktree)).id }),
     ...timesOf(values),
     ...(values['request-id'] === undefined ? {} : { request_id: values['request-id'] }),
     command: [...positionals, ...args.slice(split).filter((arg, index) => index > 0 || arg !== '--')],
@@ -84,7 +87,15 @@ function timesOf(values: { readonly [name in keyof typeof TIMES]?: string | unde
 
 /** Flags after the program's name are the program's. */
 function commandStart(args: readonly string[]): number {
-  const takesValue = new Set(['--name', '--cwd', '--idle-timeout', '--max-duration', '--request-id', '--detach-key']);
+  const takesValue = new Set([
+    '--name',
+    '--cwd',
+    '--worktree',
+    '--idle-timeout',
+    '--max-duration',
+    '--request-id',
+    '--detach-key',
+  ]);
   for (let index = 0; index < args.length; index += 1) {
     const arg = args[index] ?? '';
     if (arg === '--' || !arg.startsWith('-')) return index;

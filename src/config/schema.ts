@@ -41,6 +41,16 @@ function addresses() {
     .refine((list) => list.every((each) => isCidr(each)), 'addresses or networks such as 10.0.0.0/8, comma-separated');
 }
 
+/** Absolute folders, separated by colons as in PATH. */
+function folders() {
+  return z
+    .string()
+    .max(16_384)
+    .default('')
+    .transform((text) => text.split(':').filter((each) => each !== ''))
+    .refine((list) => list.every((each) => each.startsWith('/')), 'absolute folders, separated by colons');
+}
+
 /** People by tenant, provider and subject: `default/gatehouse/alice`, comma-separated. A subject may have slashes. */
 function people() {
   return z
@@ -122,6 +132,22 @@ export const environmentSchema = z.object({
   SESSION_MAX_DURATION_SECONDS: integer(1, 31_536_000, 86_400),
   SESSIONS_PER_USER: integer(1, 100000, 10),
   SESSIONS_PER_TENANT: integer(1, 100000, 100),
+  PROJECT_ROOTS: folders(),
+  TRUSTED_REPOSITORIES: folders(),
+  WORKTREE_ROOT: z.string().regex(/^\//, 'an absolute folder').max(4096).optional(),
+  // Part of a ref, as git allows it, and no option.
+  WORKTREE_BRANCH_PREFIX: z
+    .string()
+    .regex(/^[A-Za-z0-9][A-Za-z0-9_-]{0,30}(\/[A-Za-z0-9][A-Za-z0-9_-]{0,30}){0,3}\/$/, 'names that end with a slash')
+    .default('gatehouse/'),
+  WORKTREES_PER_USER: integer(1, 100_000, 20),
+  WORKTREES_PER_TENANT: integer(1, 100_000, 200),
+  AGENTS_CONFIG: z.string().max(4096).default('config/agents.yaml'),
+  AGENTS_PER_USER: integer(1, 100_000, 10),
+  AGENTS_PER_TENANT: integer(1, 100_000, 100),
+  AGENT_MAX_RUN_SECONDS: integer(1, 31_536_000, 86_400),
+  AGENT_MEMORY_BYTES: integer(0, 1_099_511_627_776, 0),
+  AGENT_CPU_PERCENT: integer(0, 102_400, 0),
   NODE_NAME: z
     .string()
     .regex(/^[A-Za-z0-9._-]{1,64}$/, '1 to 64 letters, digits, dots, dashes and underscores')

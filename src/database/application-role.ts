@@ -7,6 +7,8 @@ export const APPLICATION_ROLE = 'gatehouse_app';
 const PRIVILEGES: Readonly<Record<string, string>> = {
   sessions: 'SELECT, INSERT, UPDATE, DELETE',
   session_shares: 'SELECT, INSERT, UPDATE, DELETE',
+  agents: 'SELECT, INSERT, UPDATE, DELETE',
+  worktrees: 'SELECT, INSERT, UPDATE, DELETE',
   api_keys: 'SELECT, INSERT, UPDATE',
   role_bindings: 'SELECT, INSERT, DELETE',
   revocations: 'SELECT, INSERT, UPDATE, DELETE',

@@ -4,11 +4,15 @@ import { Gate1700000000002 } from '../../migrations/0002-gate.js';
 import { SessionOptions1700000000003 } from '../../migrations/0003-session-options.js';
 import { AuditChain1700000000004 } from '../../migrations/0004-audit-chain.js';
 import { SessionEndEvents1700000000007 } from '../../migrations/0007-session-end-events.js';
+import { Worktrees1700000000008 } from '../../migrations/0008-worktrees.js';
+import { Agents1700000000009 } from '../../migrations/0009-agents.js';
+import { AgentEntity } from '../agent/agent.entity.js';
 import { ApiKeyEntity } from '../api-keys/api-key.entity.js';
 import { RoleBindingEntity } from '../authorization/role-binding.entity.js';
 import type { Config } from '../config/load.js';
 import { SessionEntity } from '../pty/session.entity.js';
 import { SessionShareEntity } from '../pty/session-share.entity.js';
+import { WorktreeEntity } from '../worktree/worktree.entity.js';
 
 const SSL = {
   disable: undefined,
@@ -35,13 +39,15 @@ export function createDataSource(url: string, config: Config, role: string | nul
     type: 'postgres',
     url,
     ...(ssl === undefined ? {} : { ssl }),
-    entities: [ApiKeyEntity, RoleBindingEntity, SessionEntity, SessionShareEntity],
+    entities: [AgentEntity, ApiKeyEntity, RoleBindingEntity, SessionEntity, SessionShareEntity, WorktreeEntity],
     migrations: [
       Foundation1700000000001,
       Gate1700000000002,
       SessionOptions1700000000003,
       AuditChain1700000000004,
       SessionEndEvents1700000000007,
+      Worktrees1700000000008,
+      Agents1700000000009,
     ],
     migrationsTransactionMode: 'each',
     synchronize: false,

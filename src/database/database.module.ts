@@ -1,6 +1,7 @@
 import { type DynamicModule, Global, Module } from '@nestjs/common';
 import type { ClientConfig } from 'pg';
 import type { DataSource } from 'typeorm';
+import { ChangeFeed } from './change-feed.js';
 import { DATABASE_CONNECTION, SecurityFeed } from './security-feed.js';
 import { TenantScope } from './tenant-scope.js';
 
@@ -23,8 +24,9 @@ export class DatabaseModule {
         { provide: TRAIL_SOURCE, useValue: trail },
         TenantScope,
         SecurityFeed,
+        ChangeFeed,
       ],
-      exports: [TRAIL_SOURCE, TenantScope, SecurityFeed],
+      exports: [TRAIL_SOURCE, TenantScope, SecurityFeed, ChangeFeed],
     };
   }
 }

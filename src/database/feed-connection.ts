@@ -8,18 +8,22 @@ export type Read = <T extends QueryResultRow>(sql: string, values?: readonly unk
 
 /** What a connection tells of itself. */
 export interface FeedConnectionEvents {
-  /** Something changed. */
-  notified(): void;
+  /** Something changed. @param payload what was sent with it */
+  notified(payload: string): void;
   /** It is of no use any more. */
   lost(connection: FeedConnection): void;
 }
 
-/** The connection that the security feed listens and reads on. It is the server's own, for no caller. */
+/** A connection that listens on one channel, and reads. It is the server's own, for no caller. */
 export class FeedConnection {
   private constructor(private readonly client: Client) {}
 
-  /** Connects and listens. @throws the driver's error, and nothing is left open */
-  static async open(config: ClientConfig, events: FeedConnectionEvents): Promise<FeedConnection> {
+  /**
+   * Connects and listens.
+   * @param channel a name of ours, which goes into the statement as it is
+   * @throws the driver's error, and nothing is left open
+   */
+  static async open(config: ClientConfig, channel: string, events: FeedConnectionEvents): Promise<FeedConnection> {
     const client = new Client({
       ...config,
       ...{ connectionTimeoutMillis: QUERY_MS, query_timeout: QUERY_MS, keepAlive: true },
@@ -28,13 +32,13 @@ export class FeedConnection {
     client.on('error', () => {
       events.lost(connection);
     });
-    client.on('notification', () => {
-      events.notified();
+    client.on('notification', ({ payload = '' }) => {
+      events.notified(payload);
     });
     try {
       await client.connect();
       await client.query(`SELECT set_config('gatehouse.scope', 'system', false)`);
-      await client.query('LISTEN gatehouse_security');
+      await client.query(`LISTEN ${channel}`);
       return connection;
     } catch (error) {
       connection.end();

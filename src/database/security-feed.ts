@@ -25,6 +25,8 @@ export type ChangeListener = (changes: readonly SecurityChange[], read: Read) =>
 /** Takes everything in anew; may take longer. */
 export type ResetListener = (read: Read) => Promise<void>;
 
+/** What the triggers notify. */
+const CHANNEL = 'gatehouse_security';
 /** A change is told by NOTIFY at once; this is for the one that is not. */
 const LOOK_EVERY_MS = 500;
 /** How long a listener may take for changes, and for everything. */
@@ -224,7 +226,7 @@ export class SecurityFeed implements OnApplicationBootstrap, OnModuleDestroy {
 
   async #connect(): Promise<FeedConnection> {
     this.#seen = null;
-    const connection = await FeedConnection.open(this.config, {
+    const connection = await FeedConnection.open(this.config, CHANNEL, {
       notified: () => void this.#look(),
       lost: (lost) => {
         if (this.#connection === lost) this.#dropConnection();

@@ -57,6 +57,26 @@ export const AUDIT_ACTIONS = {
   'pty.share': 'info',
   /** Such a right was taken back. */
   'pty.unshare': 'info',
+  /** A coding agent was started, or one that had ended was taken up again. */
+  'agent.start': 'info',
+  /** Somebody sent an agent a message; the text is not on record. */
+  'agent.message': 'info',
+  /** An agent was stopped on request. */
+  'agent.stop': 'info',
+  /** An agent ended: by itself, by a crash, or with its runner. */
+  'agent.exit': 'info',
+  /** An agent asks to be permitted something. */
+  'agent.approval_requested': 'info',
+  /** Somebody answered that. */
+  'agent.approval_answered': 'info',
+  /** A worktree was made; or, with the reason `found`, one that was lost is there again. */
+  'worktree.create': 'info',
+  /** Something in a worktree was changed by a call: staged, discarded, committed, pushed, merged. */
+  'worktree.write': 'info',
+  /** A worktree was removed; or, failed with the reason `lost`, it is not there any more. */
+  'worktree.remove': 'info',
+  /** A worktree was not removed, since work would have been lost. */
+  'worktree.remove_refused': 'warn',
   /** An API key was created. */
   'api_key.create': 'info',
   /** An API key was renamed or narrowed. */
@@ -137,6 +157,8 @@ export interface AuditAttempt<T> {
   readonly resource: string | null | ((result: T) => string | null);
   /** Small facts about it: known beforehand, or made from the result and then told of a success only. */
   readonly metadata?: AuditMetadata | ((result: T) => AuditMetadata);
+  /** Those that are known beforehand, beside others that are made from the result. */
+  readonly facts?: AuditMetadata;
 }
 
 /**

@@ -7,6 +7,7 @@
 /** gRPC status codes by name (google.rpc.Code), so that this file needs no gRPC library. */
 const Grpc = {
   INVALID_ARGUMENT: 3,
+  DEADLINE_EXCEEDED: 4,
   NOT_FOUND: 5,
   PERMISSION_DENIED: 7,
   RESOURCE_EXHAUSTED: 8,
@@ -60,6 +61,27 @@ export const ERRORS = {
   SESSION_LIMIT: { http: 429, grpc: Grpc.RESOURCE_EXHAUSTED, close: 1013 },
   BINDING_LIMIT: { http: 429, grpc: Grpc.RESOURCE_EXHAUSTED, close: 1013 },
   START_FAILED: { http: 422, grpc: Grpc.FAILED_PRECONDITION, close: 1011 },
+  REPOSITORY_NOT_ALLOWED: { http: 422, grpc: Grpc.FAILED_PRECONDITION, close: 1008 },
+  WORKTREE_LIMIT: { http: 429, grpc: Grpc.RESOURCE_EXHAUSTED, close: 1013 },
+  WORKTREE_NOT_READY: { http: 409, grpc: Grpc.FAILED_PRECONDITION, close: 1008 },
+  WOULD_LOSE_WORK: { http: 409, grpc: Grpc.FAILED_PRECONDITION, close: 1008 },
+  CONFIRMATION_REQUIRED: { http: 409, grpc: Grpc.FAILED_PRECONDITION, close: 1008 },
+  REF_NOT_FOUND: { http: 422, grpc: Grpc.FAILED_PRECONDITION, close: 1008 },
+  BRANCH_IN_USE: { http: 409, grpc: Grpc.FAILED_PRECONDITION, close: 1008 },
+  NOTHING_TO_COMMIT: { http: 409, grpc: Grpc.FAILED_PRECONDITION, close: 1008 },
+  REMOTE_REJECTED: { http: 409, grpc: Grpc.FAILED_PRECONDITION, close: 1008 },
+  REMOTE_UNREACHABLE: { http: 503, grpc: Grpc.UNAVAILABLE, close: 1013 },
+  GIT_FAILED: { http: 422, grpc: Grpc.FAILED_PRECONDITION, close: 1011 },
+  GIT_TIMEOUT: { http: 504, grpc: Grpc.DEADLINE_EXCEEDED, close: 1013 },
+  DISK_FULL: { http: 507, grpc: Grpc.RESOURCE_EXHAUSTED, close: 1013 },
+  AGENT_PROVIDER_UNKNOWN: { http: 422, grpc: Grpc.INVALID_ARGUMENT, close: 1008 },
+  AGENT_BINARY_MISSING: { http: 422, grpc: Grpc.FAILED_PRECONDITION, close: 1008 },
+  AGENT_LIMIT: { http: 429, grpc: Grpc.RESOURCE_EXHAUSTED, close: 1013 },
+  AGENT_NOT_RUNNING: { http: 409, grpc: Grpc.FAILED_PRECONDITION, close: 1008 },
+  AGENT_STILL_RUNNING: { http: 409, grpc: Grpc.FAILED_PRECONDITION, close: 1008 },
+  AGENT_CANNOT_RESUME: { http: 409, grpc: Grpc.FAILED_PRECONDITION, close: 1008 },
+  AGENT_AWAITS_ANSWER: { http: 409, grpc: Grpc.FAILED_PRECONDITION, close: 1008 },
+  PROMPT_STALE: { http: 409, grpc: Grpc.FAILED_PRECONDITION, close: 1008 },
   EPOCH_CHANGED: { http: 409, grpc: Grpc.FAILED_PRECONDITION, close: 4004 },
   OFFSET_OUT_OF_RANGE: { http: 416, grpc: Grpc.OUT_OF_RANGE, close: 1008 },
   NOT_CONTROLLER: { http: 409, grpc: Grpc.FAILED_PRECONDITION, close: 4003 },
@@ -87,8 +109,16 @@ export interface FieldIssue {
   readonly problem: string;
 }
 
+/** Something that would be lost: a path, commit, stash, operation or session. */
+export interface AtStake {
+  readonly kind: string;
+  readonly what: string;
+}
+
 export interface ErrorDetails {
   readonly fields?: readonly FieldIssue[];
+  /** Why an operation is refused that would lose work. */
+  readonly at_stake?: readonly AtStake[];
   readonly retry_after?: number;
   readonly [name: string]: unknown;
 }

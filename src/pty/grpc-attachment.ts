@@ -16,7 +16,7 @@ import { outputOf } from './attachment-output.js';
 import { attachSchema, frameSchemas } from './pty.schema.js';
 import { authenticateOpen } from './renewal.js';
 import { attachedToProto, controlToProto } from './attachment-proto.js';
-import { plainEnum, timestamp } from './session-proto.js';
+import { plainEnum, timestamp } from '../kernel/proto-values.js';
 
 export type AttachCall = ServerDuplexStream<AttachRequest__Output, AttachResponse>;
 

@@ -36,7 +36,8 @@ import type { OutputCall } from './output-stream.js';
 import { PtyService } from './pty.service.js';
 import { SessionStarts, startFacts } from './session-starts.js';
 import { SessionWaits } from './session-waits.js';
-import { plainEnum, toProto } from './session-proto.js';
+import { plainEnum } from '../kernel/proto-values.js';
+import { toProto } from './session-proto.js';
 
 const SERVICE = 'PtyService';
 const onSession = { resource: 'session', field: 'id' } as const;

@@ -34,7 +34,16 @@ import { SessionStore } from './session-store.js';
     RequestHash,
     SessionFollower,
   ],
-  exports: [SessionFollower, GrpcAttachments, SessionWaits],
+  exports: [
+    SessionEnds,
+    SessionFollower,
+    GrpcAttachments,
+    SessionWaits,
+    SessionStarts,
+    SessionStore,
+    PtyService,
+    RequestHash,
+  ],
 })
 export class PtyModule implements OnModuleInit {
   constructor(

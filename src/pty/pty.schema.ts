@@ -1,65 +1,42 @@
 /** One schema per command, for all three transports. Field names are those of the wire. */
 import { z } from 'zod';
-import { isRefusedEnvironmentName } from '../kernel/environment.js';
 import { SESSION_STATES } from './session.entity.js';
-import { MAX_COLS, MAX_ROWS, SIGNALS } from '../kernel/terminal.js';
+import { SIGNALS } from '../kernel/terminal.js';
+import { argumentList, cols, directory, environment, plain, requestId, rows } from './start-fields.js';
 
 /** Bytes of input in one message; a larger paste is several. */
 export const MAX_INPUT_BYTES = 65_536;
 const MAX_OUTPUT_BYTES = 1_048_576;
 
 const id = z.uuid({ error: 'not a session id' }).regex(/^[0-9a-f-]+$/, 'not a session id');
-const cols = z.int().min(1).max(MAX_COLS);
-const rows = z.int().min(1).max(MAX_ROWS);
 const offset = z.int().min(0);
-const noNul = (max: number) =>
-  z
-    .string()
-    .max(max)
-    .regex(/^[^\0]*$/, 'contains a NUL');
-const plain = (max: number) =>
-  z
-    .string()
-    .min(1)
-    .max(max)
-    .regex(/^\P{Cc}+$/u, 'contains control characters');
-/** Refuses by the count, before each entry is looked at: a request of nothing but mistakes must not cost more than others. */
-const atMost = (max: number, what: string) =>
-  z
-    .unknown()
-    .refine(
-      (value) => typeof value !== 'object' || value === null || Object.keys(value).length <= max,
-      `more than ${max} ${what}`,
-    );
 const MAX_ARGUMENTS = 256;
-const MAX_VARIABLES = 256;
-const environmentName = z
-  .string()
-  .regex(/^[A-Za-z_][A-Za-z0-9_]{0,127}$/, 'not a variable name')
-  .refine((name) => !isRefusedEnvironmentName(name), 'this variable may not be set');
 
 /** At most what is configured, which the service knows. */
 const seconds = z.int().min(1);
 
-export const startSchema = z.strictObject({
+const startFields = z.strictObject({
   name: plain(100).optional(),
-  command: atMost(MAX_ARGUMENTS, 'arguments')
-    .pipe(z.array(noNul(4096)))
-    .default([])
-    .refine(([program]) => program !== '', 'the program is empty'),
-  cwd: noNul(4096).startsWith('/', 'not an absolute path').optional(),
-  env: atMost(MAX_VARIABLES, 'variables')
-    .pipe(z.record(environmentName, noNul(32_768)))
-    .default({}),
+  command: argumentList(MAX_ARGUMENTS).refine(([program]) => program !== '', 'the program is empty'),
+  cwd: directory.optional(),
+  env: environment,
   cols: cols.default(80),
   rows: rows.default(24),
   idle_timeout_seconds: seconds.optional(),
   max_duration_seconds: seconds.optional(),
-  request_id: z
-    .string()
-    .regex(/^[A-Za-z0-9._-]{1,128}$/, '1 to 128 of A-Z a-z 0-9 . _ -')
+  request_id: requestId.optional(),
+  worktree_id: z
+    .uuid({ error: 'not a worktree id' })
+    .regex(/^[0-9a-f-]+$/, 'not a worktree id')
     .optional(),
 });
+export const startSchema = startFields.refine(
+  ({ cwd, worktree_id }) => cwd === undefined || worktree_id === undefined,
+  {
+    path: ['cwd'],
+    error: 'not together with worktree_id',
+  },
+);
 export type StartCommand = z.output<typeof startSchema>;
 
 export const sessionSchema = z.strictObject({ id });

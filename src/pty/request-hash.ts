@@ -1,7 +1,6 @@
 import { createHmac, hkdfSync, timingSafeEqual } from 'node:crypto';
 import { Inject, Injectable } from '@nestjs/common';
 import type { StartCommand } from './pty.schema.js';
-import type { SessionEntity } from './session.entity.js';
 
 /** Injection token of the keys, as {@link requestKeys} makes them: the first one makes hashes, all check. */
 export const REQUEST_KEYS = Symbol('REQUEST_KEYS');
@@ -13,9 +12,12 @@ export const requestKeys = (secrets: readonly string[]): readonly Buffer[] =>
   secrets.map((secret) => Buffer.from(hkdfSync('sha256', secret, '', 'gatehouse session request', KEY_BYTES)));
 
 /** Whose request it is, and how its owner names it. */
-export type Requested = Pick<SessionEntity, 'tenant' | 'ownerProvider' | 'ownerSubject'> & {
+export interface Requested {
+  readonly tenant: string;
+  readonly ownerProvider: string;
+  readonly ownerSubject: string;
   readonly requestId: string;
-};
+}
 
 /**
  * Tells whether a request that came again is the same one, by a hash in the session's row. The environment's values count,
@@ -27,28 +29,37 @@ export type Requested = Pick<SessionEntity, 'tenant' | 'ownerProvider' | 'ownerS
 export class RequestHash {
   constructor(@Inject(REQUEST_KEYS) private readonly keys: readonly Buffer[]) {}
 
-  /** The hash to keep. @throws Error without a key */
-  of(by: Requested, command: StartCommand): string {
+  /**
+   * The hash to keep.
+   * @param content what was asked for, as JSON can tell it; always in the same order
+   * @throws Error without a key
+   */
+  of(by: Requested, content: readonly unknown[]): string {
     const [key] = this.keys;
     if (key === undefined) throw new Error('No key for the hashes of requests');
-    return macOf(key, by, command).toString('base64');
+    return macOf(key, by, content).toString('base64');
   }
 
   /** Was it made of the same request? */
-  matches(stored: string | null, by: Requested, command: StartCommand): boolean {
+  matches(stored: string | null, by: Requested, content: readonly unknown[]): boolean {
     const kept = Buffer.from(stored ?? '', 'base64');
     if (kept.length !== KEY_BYTES) return false;
-    return this.keys.some((key) => timingSafeEqual(kept, macOf(key, by, command)));
+    return this.keys.some((key) => timingSafeEqual(kept, macOf(key, by, content)));
   }
 }
 
-function macOf(key: Buffer, by: Requested, command: StartCommand): Buffer {
-  const { name, command: argv, cwd, env, cols, rows } = command;
+function macOf(key: Buffer, by: Requested, content: readonly unknown[]): Buffer {
+  const text = JSON.stringify([[by.tenant, by.ownerProvider, by.ownerSubject, by.requestId], ...content]);
+  return createHmac('sha256', key).update(text).digest();
+}
+
+/** What the start of a session asks for. Of a request from before there were worktrees it is what it was. */
+export function contentOf(command: StartCommand): readonly unknown[] {
+  const { name, command: argv, cwd, env, cols, rows, worktree_id: worktree } = command;
   const variables = Object.entries(env).sort(([one], [other]) => (one < other ? -1 : 1));
-  const text = JSON.stringify([
-    [by.tenant, by.ownerProvider, by.ownerSubject, by.requestId],
+  return [
     [name ?? null, argv, cwd ?? null, variables, cols, rows],
     [command.idle_timeout_seconds ?? null, command.max_duration_seconds ?? null],
-  ]);
-  return createHmac('sha256', key).update(text).digest();
+    ...(worktree === undefined ? [] : [worktree]),
+  ];
 }

@@ -26,6 +26,7 @@ export class SessionFollower implements RunnerWatcher, OnApplicationBootstrap, B
   readonly #watch: RunnerWatch;
   readonly #absence: RunnerAbsence;
   #timer: NodeJS.Timeout | undefined;
+  readonly #afterwards: (() => Promise<void>)[] = [];
   #connected = false;
 
   constructor(
@@ -44,6 +45,14 @@ export class SessionFollower implements RunnerWatcher, OnApplicationBootstrap, B
     ]);
     this.#watch = new RunnerWatch(runner, this, () => ensureRunner(runner, config), logger);
     this.#absence = new RunnerAbsence(runner.endpoint, () => this.#onGone(), logger);
+  }
+
+  /**
+   * Does something whenever the sessions were compared with the runner's: when it is there, or there again, and every
+   * minute. What it rejects with is logged.
+   */
+  onReconciled(work: () => Promise<void>): void {
+    this.#afterwards.push(work);
   }
 
   /** Whether the runner answers now. */
@@ -159,6 +168,11 @@ export class SessionFollower implements RunnerWatcher, OnApplicationBootstrap, B
     const live = await this.store.live(this.runnerId);
     const sessions = await this.runner.list();
     await this.#settle(live, sessions);
+    for (const work of this.#afterwards) {
+      await work().catch((error: unknown) => {
+        this.logger.warn({ err: error }, 'what follows the runner could not be compared with it');
+      });
+    }
     return sessions.length;
   }
 

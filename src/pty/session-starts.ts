@@ -1,6 +1,10 @@
 import { setTimeout } from 'node:timers/promises';
 import { Inject, Injectable } from '@nestjs/common';
+import { AuthorizationService } from '../authorization/authorization.service.js';
+import { OwnershipRegistry } from '../authorization/ownership.js';
 import { CONFIG, type Config } from '../config/load.js';
+import type { StartRequest } from '../generated/gatehouse/runner/v1/StartRequest.js';
+import type { StartResponse__Output } from '../generated/gatehouse/runner/v1/StartResponse.js';
 import type { AuditMetadata } from '../kernel/audit.js';
 import type { Clock } from '../kernel/clock.js';
 import { DomainError } from '../kernel/errors.js';
@@ -9,7 +13,7 @@ import type { CallerContext } from '../kernel/request-context.js';
 import { CLOCK, RUNNER_ID } from '../kernel/tokens.js';
 import { RunnerClient } from '../runner-link/runner-client.js';
 import type { StartCommand } from './pty.schema.js';
-import { RequestHash } from './request-hash.js';
+import { contentOf, RequestHash } from './request-hash.js';
 import type { SessionEntity } from './session.entity.js';
 import { SessionStore, START_FAILED, startFailed } from './session-store.js';
 import { timesOf } from './session-times.js';
@@ -25,6 +29,16 @@ export interface StartedView extends SessionView {
   readonly idempotent_replay?: true;
 }
 
+/** Has the runner start a session, and answers what it says of it. */
+export type Launch = (request: StartRequest) => Promise<Partial<StartResponse__Output>>;
+
+/** Of a session that is more than its command, such as an agent's. */
+export interface StartedAs {
+  /** Its id, chosen beforehand. */
+  readonly id?: string;
+  readonly launch?: Launch;
+}
+
 /** What the trail says of a start. */
 export const startFacts = ({ idempotent_replay }: { readonly idempotent_replay?: boolean }): AuditMetadata =>
   // A repeated start started nothing.
@@ -37,6 +51,8 @@ export class SessionStarts {
     private readonly store: SessionStore,
     private readonly runner: RunnerClient,
     private readonly requests: RequestHash,
+    private readonly authorization: AuthorizationService,
+    private readonly ownership: OwnershipRegistry,
     private readonly metrics: TerminalMetrics,
     @Inject(RUNNER_ID) private readonly runnerId: string,
     @Inject(CLOCK) private readonly clock: Clock,
@@ -45,33 +61,50 @@ export class SessionStarts {
 
   /**
    * Starts a session. With a `request_id` there is one for all calls of the same principal that bring it, on any gateway,
-   * as long as it is remembered; a start that failed is as if it had not been.
+   * as long as it is remembered; a start that failed is as if it had not been. In a worktree it needs `worktree:write`: a
+   * program changes what it likes there.
    * @throws DomainError SESSION_LIMIT, START_FAILED, RUNNER_UNAVAILABLE, also when the first of these calls is not over in
    *   time; INVALID_ARGUMENT for times that are not permitted; IDEMPOTENCY_CONFLICT when the request id came with another
-   *   request
+   *   request; NOT_FOUND, PERMISSION_DENIED and WORKTREE_NOT_READY for the worktree
    */
   async start(context: CallerContext, command: StartCommand): Promise<StartedView> {
+    const { worktree_id: worktree } = command;
+    if (worktree !== undefined) {
+      const resource = await this.ownership.resolve('worktree', worktree, context);
+      if (resource === null) this.authorization.refuseUnknown(context, 'worktree:write', 'worktree', worktree);
+      this.authorization.admit(context, 'worktree:write', resource);
+    }
+    return this.startPermitted(context, command);
+  }
+
+  /** The same for who is known to be allowed to start it where it is started: in a worktree that was just made, say. */
+  async startPermitted(
+    context: CallerContext,
+    command: StartCommand,
+    { id, launch = (request) => this.runner.start(request) }: StartedAs = {},
+  ): Promise<StartedView> {
     for (;;) {
-      const row = this.#newRow(context, command);
+      const row = this.#newRow(context, command, id);
       const first = await this.store.insert(row);
-      if (first === null) return this.#run(row, command);
+      if (first === null) return this.#run(row, command, launch);
       this.#requireSame(first, command);
       const settled = await this.#settled(first);
       if (settled !== null) return { ...toView(settled), idempotent_replay: true };
     }
   }
 
-  async #run(row: SessionEntity, command: StartCommand): Promise<SessionView> {
+  async #run(row: SessionEntity, command: StartCommand, launch: Launch): Promise<SessionView> {
     const began = performance.now();
     try {
       const {
         session,
         command: argv,
         cwd,
-      } = await this.runner.start({
+      } = await launch({
         id: row.id,
         command: command.command,
-        ...(command.cwd === undefined ? {} : { cwd: command.cwd }),
+        // Of a worktree it is known since the row was inserted.
+        ...(row.cwd === '' ? {} : { cwd: row.cwd }),
         env: command.env,
         cols: command.cols,
         rows: command.rows,
@@ -98,7 +131,7 @@ export class SessionStarts {
   #requireSame(first: SessionEntity, command: StartCommand): void {
     const { tenant, ownerProvider, ownerSubject, requestId } = first;
     const by = { tenant, ownerProvider, ownerSubject, requestId: requestId ?? '' };
-    if (this.requests.matches(first.requestHash, by, command)) return;
+    if (this.requests.matches(first.requestHash, by, contentOf(command))) return;
     throw new DomainError('IDEMPOTENCY_CONFLICT', 'This request_id was used for another request.');
   }
 
@@ -114,7 +147,7 @@ export class SessionStarts {
     }
   }
 
-  #newRow({ principal }: CallerContext, command: StartCommand): SessionEntity {
+  #newRow({ principal }: CallerContext, command: StartCommand, id = newId()): SessionEntity {
     const owner = {
       tenant: principal.tenant,
       ownerProvider: principal.provider,
@@ -122,7 +155,7 @@ export class SessionStarts {
     };
     const { request_id: requestId = null } = command;
     return {
-      id: newId(),
+      id,
       runner: this.runnerId,
       ...owner,
       name: command.name ?? nameOf(command.command),
@@ -133,7 +166,8 @@ export class SessionStarts {
       rows: command.rows,
       ...timesOf(command, this.config),
       requestId,
-      requestHash: requestId === null ? null : this.requests.of({ ...owner, requestId }, command),
+      requestHash: requestId === null ? null : this.requests.of({ ...owner, requestId }, contentOf(command)),
+      worktreeId: command.worktree_id ?? null,
       pid: null,
       exitCode: null,
       signal: null,

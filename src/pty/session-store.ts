@@ -14,6 +14,7 @@ import { CLOCK } from '../kernel/tokens.js';
 import type { ListCommand } from './pty.schema.js';
 import { SessionEntity, type SessionState } from './session.entity.js';
 import { SessionShareEntity } from './session-share.entity.js';
+import { folderOf } from './session-place.js';
 
 /** Sessions of which is remembered whose they are, and with whom they are shared. */
 const MAX_OWNERS = 10_000;
@@ -23,6 +24,8 @@ const LIMIT_LOCK = 0x67617467;
 const SHARE_LOCK = 0x67617468;
 /** Subjects and groups that one session is shared with at most. */
 const MAX_SHARES = 50;
+/** Live sessions of one worktree that are looked at. */
+export const MAX_LIVE_IN = 1000;
 /** Why a session was ended that had started and could not be recorded. */
 export const START_FAILED = 'start_failed';
 /** Ends that are looked for at once, of which the trail may not know. */
@@ -118,8 +121,9 @@ export class SessionStore {
 
   /**
    * Adds a session in state `starting`, if the limits of its owner and tenant leave room.
+   * In a worktree its `cwd` becomes the worktree's folder.
    * @returns null; or the session that is there already under the same request id, and then none was added
-   * @throws DomainError SESSION_LIMIT
+   * @throws DomainError SESSION_LIMIT, WORKTREE_NOT_READY
    */
   async insert(row: SessionEntity): Promise<SessionEntity | null> {
     const first = await this.scope.within(row.tenant, async (manager) => {
@@ -127,6 +131,7 @@ export class SessionStore {
       const known = await requested(manager, row);
       if (known !== null) return known;
       await this.#checkLimits(manager, row);
+      if (row.worktreeId !== null) row.cwd = await folderOf(manager, row.tenant, row.worktreeId, row.runner);
       await manager.insert(SessionEntity, row);
       return null;
     });
@@ -234,6 +239,17 @@ export class SessionStore {
   async shares(tenant: string, sessionId: string): Promise<SessionShareEntity[]> {
     return this.scope.within(tenant, (manager) =>
       manager.find(SessionShareEntity, { where: { tenant, sessionId }, order: { id: 'ASC' } }),
+    );
+  }
+
+  /** The live sessions in a worktree, oldest first. */
+  async liveIn(tenant: string, worktreeId: string): Promise<SessionEntity[]> {
+    return this.scope.within(tenant, (manager) =>
+      manager.find(SessionEntity, {
+        where: { tenant, worktreeId, endedAt: IsNull() },
+        order: { id: 'ASC' },
+        take: MAX_LIVE_IN,
+      }),
     );
   }
 

@@ -14,6 +14,8 @@ export interface SessionView {
   readonly idle_timeout_seconds: number | null;
   /** Ended so long after its start; null: never. */
   readonly max_duration_seconds: number | null;
+  /** The worktree that it was started in; null: in none. */
+  readonly worktree_id: string | null;
   readonly pid: number | null;
   /** RFC 3339, UTC. */
   readonly created_at: string;
@@ -35,6 +37,7 @@ export function toView(row: SessionEntity): SessionView {
     rows: row.rows,
     idle_timeout_seconds: row.idleTimeoutSeconds,
     max_duration_seconds: row.maxDurationSeconds,
+    worktree_id: row.worktreeId,
     pid: row.pid,
     created_at: row.createdAt.toISOString(),
     ended_at: row.endedAt?.toISOString() ?? null,

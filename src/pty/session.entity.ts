@@ -57,6 +57,10 @@ export class SessionEntity {
   @Column({ type: 'text', name: 'request_hash', nullable: true })
   requestHash!: string | null;
 
+  /** The worktree that it was started in. */
+  @Column({ type: 'uuid', name: 'worktree_id', nullable: true })
+  worktreeId!: string | null;
+
   @Column({ type: 'integer', nullable: true })
   pid!: number | null;
 

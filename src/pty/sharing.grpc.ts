@@ -7,7 +7,7 @@ import type { SessionShare } from '../generated/gatehouse/pty/v1/SessionShare.js
 import type { CallerContext } from '../kernel/request-context.js';
 import { Caller } from '../transport/caller.js';
 import { type SessionCommand, sessionSchema } from './pty.schema.js';
-import { plainEnum, timestamp } from './session-proto.js';
+import { plainEnum, timestamp } from '../kernel/proto-values.js';
 import { type ShareCommand, shareSchema, type UnshareCommand, unshareSchema } from './share.schema.js';
 import { SharingService, type ShareView } from './sharing.service.js';
 import { shareFacts } from './sharing.controller.js';

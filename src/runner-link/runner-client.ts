@@ -1,4 +1,4 @@
-import { type ClientReadableStream, loadPackageDefinition, type ServiceError, status } from '@grpc/grpc-js';
+import { type ClientReadableStream, loadPackageDefinition } from '@grpc/grpc-js';
 import { loadSync } from '@grpc/proto-loader';
 import type { ProtoGrpcType } from '../generated/runner.js';
 import type { InfoResponse__Output } from '../generated/gatehouse/runner/v1/InfoResponse.js';
@@ -12,8 +12,9 @@ import type { ShutdownResponse__Output } from '../generated/gatehouse/runner/v1/
 import type { StartRequest } from '../generated/gatehouse/runner/v1/StartRequest.js';
 import type { StartResponse__Output } from '../generated/gatehouse/runner/v1/StartResponse.js';
 import type { WatchResponse__Output } from '../generated/gatehouse/runner/v1/WatchResponse.js';
-import { DomainError, isErrorCode } from '../kernel/errors.js';
+import { DomainError } from '../kernel/errors.js';
 import { PROTO_OPTIONS } from '../kernel/package.js';
+import { callRunner, controlOptions, type Unary } from './control-call.js';
 import type { RunnerEndpoint } from './runner-endpoint.js';
 
 const DEADLINE_MS = 10_000;
@@ -21,13 +22,6 @@ const DEADLINE_MS = 10_000;
 const KILL_DEADLINE_MS = 20_000;
 /** The same grace, for all sessions at once, within the time of a stop. */
 const SHUTDOWN_DEADLINE_MS = 10_000;
-const MAX_MESSAGE = 4 * 1024 * 1024;
-
-type Unary<Request, Response> = (
-  request: Request,
-  options: { deadline: number },
-  callback: (error: ServiceError | null, response?: Response) => void,
-) => unknown;
 
 /** Control of the runner. Every method rejects with the runner's own DomainError, or RUNNER_UNAVAILABLE. */
 export class RunnerClient {
@@ -37,14 +31,8 @@ export class RunnerClient {
   constructor(readonly endpoint: RunnerEndpoint) {
     const definition = loadSync('gatehouse/runner/v1/runner.proto', PROTO_OPTIONS);
     const proto = loadPackageDefinition(definition) as unknown as ProtoGrpcType;
-    const { address, credentials, options } = endpoint.control;
-    this.#client = new proto.gatehouse.runner.v1.RunnerService(address, credentials, {
-      'grpc.max_receive_message_length': MAX_MESSAGE,
-      // A runner that was just started must be found at once, not after grpc-js's usual back-off.
-      'grpc.initial_reconnect_backoff_ms': 50,
-      'grpc.max_reconnect_backoff_ms': 500,
-      ...options,
-    });
+    const { address, credentials } = endpoint.control;
+    this.#client = new proto.gatehouse.runner.v1.RunnerService(address, credentials, controlOptions(endpoint));
   }
 
   info(deadlineMs = DEADLINE_MS): Promise<InfoResponse__Output> {
@@ -106,21 +94,6 @@ export class RunnerClient {
   }
 
   #call<Request, Response>(method: Unary<Request, Response>, request: Request, ms = DEADLINE_MS): Promise<Response> {
-    return new Promise((resolve, reject) => {
-      method(request, { deadline: Date.now() + ms }, (error, response) => {
-        if (error) reject(fromRunner(error));
-        else if (response === undefined) reject(new DomainError('INTERNAL_ERROR', 'The runner gave no answer.'));
-        else resolve(response);
-      });
-    });
+    return callRunner(method, request, ms);
   }
-}
-
-/** The runner names its code in the trailer; without one the runner itself could not be reached. */
-function fromRunner(error: ServiceError): DomainError {
-  const [code] = error.metadata.get('gatehouse-code');
-  if (isErrorCode(code)) return new DomainError(code, error.details);
-  return error.code === status.UNAVAILABLE || error.code === status.DEADLINE_EXCEEDED || error.code === status.CANCELLED
-    ? new DomainError('RUNNER_UNAVAILABLE', 'The runner cannot be reached.', { cause: error })
-    : new DomainError('INTERNAL_ERROR', 'The runner failed; the request id finds it in the log.', { cause: error });
 }

@@ -141,6 +141,9 @@ function spawnRunner(directory: string, config: Config): string {
     args.push('--dir', directory, '--ring-bytes', String(config.SESSION_RING_BYTES));
     args.push('--rings-total-bytes', String(config.SESSION_RINGS_TOTAL_BYTES));
     args.push('--id-file', join(config.dataDir, 'runner-id'));
+    args.push('--worktree-root', config.WORKTREE_ROOT ?? join(config.dataDir, 'worktrees'));
+    for (const root of config.PROJECT_ROOTS) args.push('--project-root', root);
+    for (const repository of config.TRUSTED_REPOSITORIES) args.push('--trusted-repository', repository);
     const runner = spawn(process.execPath, args, {
       detached: true,
       stdio: ['ignore', output, output],

@@ -3,17 +3,18 @@ import type { Logger } from 'pino';
 import type { RunnerServiceHandlers } from '../generated/gatehouse/runner/v1/RunnerService.js';
 import type { ReadOutputRequest__Output } from '../generated/gatehouse/runner/v1/ReadOutputRequest.js';
 import type { ReadOutputResponse } from '../generated/gatehouse/runner/v1/ReadOutputResponse.js';
-import type { RunnerSession } from '../generated/gatehouse/runner/v1/RunnerSession.js';
 import type { StartRequest__Output } from '../generated/gatehouse/runner/v1/StartRequest.js';
 import type { StartResponse } from '../generated/gatehouse/runner/v1/StartResponse.js';
 import type { WatchRequest__Output } from '../generated/gatehouse/runner/v1/WatchRequest.js';
 import type { WatchResponse } from '../generated/gatehouse/runner/v1/WatchResponse.js';
 import { DomainError } from '../kernel/errors.js';
 import { SIGNALS } from '../kernel/terminal.js';
-import { loadRunnerProto } from './proto.js';
+import { describe } from './describe.js';
+import type { Worktrees } from './git/worktrees.js';
+import { loadRunnerProto, loadWorktreeProto } from './proto.js';
 import type { Registry } from './registry.js';
 import { rpcError, unary } from './rpc.js';
-import type { Session } from './session.js';
+import { worktreeHandlers } from './worktree-handlers.js';
 
 /** One answer of ReadOutput at most. */
 const MAX_READ_BYTES = 1024 * 1024;
@@ -29,6 +30,7 @@ export interface RunnerInfo {
 
 /**
  * @param shutdown ends all sessions; the runner exits some time after it has resolved
+ * @param worktrees of the runner, for the second service
  * @param options of grpc-js, for the connections
  */
 export function createControlServer(
@@ -36,6 +38,7 @@ export function createControlServer(
   info: RunnerInfo,
   log: Logger,
   shutdown: () => Promise<void>,
+  worktrees: Worktrees,
   options: ChannelOptions = {},
 ): Server {
   const server = new Server(options);
@@ -70,6 +73,7 @@ export function createControlServer(
     }),
   };
   server.addService(loadRunnerProto().RunnerService.service, handlers);
+  server.addService(loadWorktreeProto().RunnerWorktreeService.service, worktreeHandlers(worktrees, log));
   return server;
 }
 
@@ -114,18 +118,4 @@ function parseSignal(name: string): NodeJS.Signals {
   if (!SIGNALS.some((known) => known === name))
     throw new DomainError('INVALID_ARGUMENT', 'The signal is not one that can be sent.');
   return `SIG${name}` as NodeJS.Signals;
-}
-
-function describe(session: Session): RunnerSession {
-  const { id, pid, state, exit, endedAt, cols, rows, ring } = session;
-  return {
-    ...{ id, pid, state, cols, rows },
-    created_at_ms: session.createdAt,
-    dropped_before: ring.start,
-    output_next: ring.end,
-    ...(endedAt !== undefined && { ended_at_ms: endedAt }),
-    ...(exit && { reason: exit.reason }),
-    ...(exit && exit.exit_code !== null && { exit_code: exit.exit_code }),
-    ...(exit && exit.signal !== null && { signal: exit.signal }),
-  };
 }

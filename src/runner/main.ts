@@ -3,6 +3,7 @@
  *
  *     node runner/main.js --dir <socket directory> [--id-file path] [--ring-bytes n] [--rings-total-bytes n]
  *         [--max-sessions n] [--retention-seconds n]
+ *         [--project-root folder]… [--trusted-repository folder]… [--worktree-root folder]
  *         [--listen address --control-port n --bytes-port n --tls-cert file --tls-key file --tls-ca file
  *         [--tls-gateways name,…]]
  *
@@ -17,14 +18,22 @@ import { pino } from 'pino';
 import { randomToken } from '../kernel/ids.js';
 import { CONTROL_SOCKET } from '../kernel/link.js';
 import { VERSION } from '../kernel/package.js';
+import { serveAgents } from './agent/agent-server.js';
+import { Agents } from './agent/agents.js';
+import { Detector } from './agent/detect.js';
 import { claimSocket } from './claim.js';
 import { createControlServer } from './control-server.js';
 import { closeInherited } from './descriptors.js';
+import { RUNNER_MARKER } from './environment.js';
+import { Places } from './git/places.js';
+import { baseEnvironment } from './git/settings.js';
+import { Worktrees } from './git/worktrees.js';
 import { runnerId } from './identity.js';
 import { endLeftovers } from './leftovers.js';
 import { acceptLink } from './link-server.js';
 import type { Listener, Services } from './listeners.js';
 import { parseOptions, type RunnerOptions } from './options.js';
+import { runnerMark } from './processes.js';
 import { Registry } from './registry.js';
 import { SessionGroups } from './session-groups.js';
 import { TlsListener } from './tls-listener.js';
@@ -51,12 +60,19 @@ async function main(options: RunnerOptions): Promise<void> {
   const id = runnerId(resolve(options.idFile));
   const groups = new SessionGroups(id);
   const registry = createRegistry(options, id, epoch, groups);
+  const agents = new Agents(registry, { directory, baseEnvironment: process.env, log });
+  const detector = new Detector(process.env);
   const shutdown = async (): Promise<void> => {
     await endAll(running);
     void leave(running);
   };
+  const worktrees = createWorktrees(options, id);
   const listeners = createListeners(options, directory, {
-    control: (channel) => createControlServer(registry, { id, epoch, version: VERSION }, log, shutdown, channel),
+    control: (channel) => {
+      const server = createControlServer(registry, { id, epoch, version: VERSION }, log, shutdown, worktrees, channel);
+      serveAgents(server, agents, detector, log);
+      return server;
+    },
     link: (socket) => {
       acceptLink(socket, registry, log);
     },
@@ -65,11 +81,15 @@ async function main(options: RunnerOptions): Promise<void> {
   handleSignals(running);
   const claimed = await claimSocket(join(directory, CONTROL_SOCKET), async () => {
     track(groups);
+    agents.open();
     for (const listener of listeners) await listener.open();
   });
   if (!claimed) return alreadyRunning();
   log.info({ directory, id, epoch }, 'listening');
   running.cleared = clearLeftovers(id, groups);
+  // What a dead runner's git still wrote would be written again.
+  await running.cleared;
+  await worktrees.open();
 }
 
 /** The sockets of the folder come last: what cannot listen elsewhere leaves none behind. */
@@ -105,6 +125,13 @@ function createRegistry(options: RunnerOptions, id: string, epoch: string, group
       log.error({ session: id, count }, 'processes of a session could not be ended');
     },
   });
+}
+
+function createWorktrees(options: RunnerOptions, id: string): Worktrees {
+  const { projectRoots, trustedRepositories, worktreeRoot } = options;
+  const env = baseEnvironment(process.env, { [RUNNER_MARKER]: runnerMark(id) });
+  const places = new Places(projectRoots, trustedRepositories, env);
+  return new Worktrees(worktreeRoot, { places, base: process.env }, log);
 }
 
 function handleSignals(running: Running): void {

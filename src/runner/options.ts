@@ -1,4 +1,4 @@
-import { join } from 'node:path';
+import { isAbsolute, join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { MIN_RING_BYTES } from './ring-budget.js';
 import { parseTlsOptions, TLS_FLAGS, type TlsOptions } from './tls-options.js';
@@ -13,6 +13,12 @@ export interface RunnerOptions {
   readonly ringsTotalBytes: number;
   readonly maxSessions: number;
   readonly retentionMs: number;
+  /** The folders that repositories may lie in. */
+  readonly projectRoots: readonly string[];
+  /** Repositories whose `.gatehouse.yaml` is followed. */
+  readonly trustedRepositories: readonly string[];
+  /** Where worktrees are made. */
+  readonly worktreeRoot: string;
   /** For gateways of other machines; null: there are none. */
   readonly tls: TlsOptions | null;
 }
@@ -34,6 +40,9 @@ export function parseOptions(args: readonly string[]): RunnerOptions {
       'rings-total-bytes': { type: 'string', default: String(1024 * 1024 * 1024) },
       'max-sessions': { type: 'string', default: '1000' },
       'retention-seconds': { type: 'string', default: '86400' },
+      'project-root': { type: 'string', multiple: true, default: [] },
+      'trusted-repository': { type: 'string', multiple: true, default: [] },
+      'worktree-root': { type: 'string' },
       ...TLS_FLAGS,
     },
   });
@@ -45,8 +54,16 @@ export function parseOptions(args: readonly string[]): RunnerOptions {
     ringsTotalBytes: parseNumber('--rings-total-bytes', values['rings-total-bytes'], MIN_RING_BYTES, MAX_TOTAL_BYTES),
     maxSessions: parseNumber('--max-sessions', values['max-sessions'], 1, 100_000),
     retentionMs: parseNumber('--retention-seconds', values['retention-seconds'], 0, 31_536_000) * 1000,
+    projectRoots: values['project-root'].map((each) => parseFolder('--project-root', each)),
+    trustedRepositories: values['trusted-repository'].map((each) => parseFolder('--trusted-repository', each)),
+    worktreeRoot: parseFolder('--worktree-root', values['worktree-root'] ?? resolve(values.dir, 'worktrees')),
     tls: parseTlsOptions(values),
   };
+}
+
+function parseFolder(flag: string, text: string): string {
+  if (isAbsolute(text)) return text;
+  throw new TypeError(`${flag} must be an absolute folder`);
 }
 
 function parseNumber(flag: string, text: string, min: number, max: number): number {

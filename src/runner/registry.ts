@@ -45,6 +45,8 @@ export interface StartOptions {
   readonly cols: number;
   readonly rows: number;
   readonly lifetime: Lifetime;
+  /** Variables of ours, which the caller may not set. */
+  readonly ownEnv?: Readonly<Record<string, string>>;
 }
 
 /** Who is told what happens to sessions. */
@@ -97,7 +99,8 @@ export class Registry {
   start(asked: StartOptions): StartedSession {
     this.#checkStart(asked);
     const { baseEnvironment, epoch, ringBytes, maxSessions, onSurvivors } = this.options;
-    const env = sessionEnvironment(baseEnvironment, asked.env, asked.id, runnerMark(this.options.id));
+    const inherited = sessionEnvironment(baseEnvironment, asked.env, asked.id, runnerMark(this.options.id));
+    const env = { ...inherited, ...asked.ownEnv };
     const command = resolveCommand(asked.command, baseEnvironment['SHELL']);
     const cwd = resolveDirectory(asked.cwd);
     checkStartable(command, cwd, env);
@@ -121,6 +124,11 @@ export class Registry {
     const settled = session.settled.finally(() => this.#unsettled.delete(settled));
     this.#unsettled.add(settled);
     return { session, command, cwd };
+  }
+
+  /** Is a session held under this id? */
+  has(id: string): boolean {
+    return this.#running.has(id) || this.#ended.has(id);
   }
 
   /** @throws DomainError NOT_FOUND */

@@ -2,10 +2,10 @@ import type { EventEmitter } from 'node:events';
 import { setTimeout } from 'node:timers/promises';
 import type { Server, ServerInterceptor } from '@grpc/grpc-js';
 import type { PackageDefinition } from '@grpc/proto-loader';
-import { ReflectionService } from '@grpc/reflection';
 import { ServerGrpc } from '@nestjs/microservices';
 import { PROTO_OPTIONS } from '../kernel/package.js';
 import { BoundedHealth } from './bounded-health.js';
+import { addReflection } from './grpc-reflection.js';
 
 /** 64 KiB of input, or the arguments and the environment of a program. */
 const MAX_MESSAGE = 256 * 1024;
@@ -13,9 +13,14 @@ const MAX_MESSAGE = 256 * 1024;
 const MAX_STREAMS = 200;
 /** How long what was answered may take to go out at a stop: the end of a stream waits behind all its output. */
 const FAREWELL_MS = 1000;
-const PACKAGE = 'gatehouse.pty.v1';
-/** What probes can ask for: the server as a whole, and its service. */
-const SERVICES = ['', `${PACKAGE}.PtyService`];
+/** What is served: the package of each, its file, and its service. */
+const SERVED = [
+  { name: 'gatehouse.pty.v1', file: 'gatehouse/pty/v1/pty.proto', service: 'PtyService' },
+  { name: 'gatehouse.agent.v1', file: 'gatehouse/agent/v1/agent.proto', service: 'AgentService' },
+  { name: 'gatehouse.worktree.v1', file: 'gatehouse/worktree/v1/worktree.proto', service: 'WorktreeService' },
+] as const;
+/** What probes can ask for: the server as a whole, and its services. */
+const SERVICES = ['', ...SERVED.map(({ name, service }) => `${name}.${service}`)];
 
 /** What the operator may choose. */
 export interface GrpcServerOptions {
@@ -43,15 +48,15 @@ export class GatehouseGrpcServer extends ServerGrpc {
   constructor(url: string, gates: readonly ServerInterceptor[], options: GrpcServerOptions) {
     super({
       url,
-      package: PACKAGE,
-      protoPath: 'gatehouse/pty/v1/pty.proto',
+      package: SERVED.map(({ name }) => name),
+      protoPath: SERVED.map(({ file }) => file),
       loader: PROTO_OPTIONS,
       maxReceiveMessageLength: MAX_MESSAGE,
       maxMetadataSize: 16 * 1024,
       keepalive: { keepaliveTimeMs: 20_000, keepaliveTimeoutMs: 10_000, http2MinTimeBetweenPingsMs: 5000 },
       channelOptions: { interceptors: [...gates], 'grpc.max_concurrent_streams': MAX_STREAMS, ...ageOptions(options) },
       onLoadPackageDefinition: (definition: PackageDefinition, server: Server) => {
-        if (options.reflection) new ReflectionService(definition).addToServer(server);
+        if (options.reflection) addReflection(server, definition);
         this.health.addToServer(server);
       },
     });

@@ -26,8 +26,10 @@ const MAX_MESSAGE_BYTES = 1024 * 1024;
 /** Clients come back over this time, not all at once. */
 const GOAWAY_SPREAD_MS = 2000;
 const DRAIN_MS = 1500;
-/** Messages that name no channel. Every other one is about the attachment on its channel. */
-const WITHOUT_CHANNEL = new Set(['authenticate', 'attach', 'ping']);
+/** Each gateway and each account that is kept of connections hears of a socket's end: some dozen. More would be a leak. */
+const MAX_LISTENERS = 16;
+/** Messages about the attachment on a channel, 0 when they name none. */
+const ON_CHANNEL = new Set(['input', 'resize', 'signal', 'kill', 'take_control', 'ack', 'detach']);
 /** Names of older protocols. */
 const ALIASES: Readonly<Record<string, string>> = { command: 'input' };
 
@@ -54,6 +56,8 @@ export interface GatewayPaths {
 export class GatehouseWsAdapter implements WebSocketAdapter<WebSocketServer, WebSocket, GatewayPaths> {
   readonly #servers = new Map<string, WebSocketServer>();
   readonly #clients = new Set<WebSocket>();
+  /** By the type of message, of all gateways on the client's path. */
+  readonly #handlers = new WeakMap<WebSocket, Map<unknown, WsMessageHandler>>();
   readonly #heartbeat = new Heartbeat();
   readonly traffic = new WsTraffic();
   readonly #waiting = new WaitingRoom();
@@ -100,9 +104,13 @@ export class GatehouseWsAdapter implements WebSocketAdapter<WebSocketServer, Web
     handlers: WsMessageHandler[],
     transform: (result: unknown) => Observable<unknown>,
   ): void {
-    const byType = new Map(handlers.map((handler) => [handler.message, handler]));
+    const known = this.#handlers.get(client);
+    const byType = known ?? new Map<unknown, WsMessageHandler>();
+    for (const handler of handlers) byType.set(handler.message, handler);
+    if (known) return;
+    this.#handlers.set(client, byType);
     const connection = connectionOf(client);
-    connection.listen(async (message) => {
+    const handle = async (message: WsMessage): Promise<void> => {
       const handler = byType.get(ALIASES[message.type] ?? message.type);
       if (!handler) throw new DomainError('INVALID_MESSAGE', 'type: there is no such message.');
       this.traffic.came(handler.message);
@@ -111,6 +119,10 @@ export class GatehouseWsAdapter implements WebSocketAdapter<WebSocketServer, Web
         defaultValue: undefined,
       });
       if (typeof answer === 'object' && answer !== null) connection.answer(answer);
+    };
+    // Nest binds the handlers of one gateway after the other, in this turn: no message is handled before the last one's.
+    queueMicrotask(() => {
+      connection.listen(handle);
     });
   }
 
@@ -140,7 +152,7 @@ export class GatehouseWsAdapter implements WebSocketAdapter<WebSocketServer, Web
   #addressed(connection: WsConnection, message: WsMessage): Record<string, unknown> {
     const { type, ...data } = message;
     delete data['id'];
-    if (WITHOUT_CHANNEL.has(type)) return data;
+    if (!ON_CHANNEL.has(ALIASES[type] ?? type)) return data;
     const channel = data['channel'] ?? 0;
     if (typeof channel === 'number') connection.about(channel);
     const session = typeof channel === 'number' ? connection.channels.get(channel) : undefined;
@@ -181,6 +193,7 @@ export class GatehouseWsAdapter implements WebSocketAdapter<WebSocketServer, Web
     connections.set(client, connection);
     attachContext(client, context);
     this.#clients.add(client);
+    client.setMaxListeners(MAX_LISTENERS);
     this.#heartbeat.watch(client, wire);
     client.once('close', () => this.#clients.delete(client));
     connection.onRejected = (error) => {

@@ -23,6 +23,8 @@ const MAX_CONTROL_BYTES = 400 * 1024;
 const MAX_INVALID = 10;
 const INVALID_WINDOW_MS = 60_000;
 const MAX_ID = 128;
+/** Long commands of one connection that are under way at once. */
+const MAX_ASIDE = 8;
 
 export const BINARY_SUBPROTOCOL = 'gatehouse.v1';
 
@@ -62,6 +64,7 @@ export class WsConnection {
   #currentId: string | number | undefined;
   /** The attachment that it is about. */
   #currentChannel: number | undefined;
+  #aside = 0;
 
   constructor(
     readonly socket: WebSocket,
@@ -93,6 +96,28 @@ export class WsConnection {
   listen(onMessage: (message: WsMessage) => Promise<void>): void {
     this.#onMessage = onMessage;
     this.#drain();
+  }
+
+  /**
+   * Does something that takes long while the messages after it are handled: nobody's keystrokes wait for it. What it
+   * resolves to is its answer, with the `id` of the message being handled.
+   * @throws DomainError WAIT_LIMIT when too much is under way already
+   */
+  aside(work: () => Promise<object>): void {
+    if (this.#aside >= MAX_ASIDE) throw new DomainError('WAIT_LIMIT', 'Too many of your commands are under way.');
+    this.#aside += 1;
+    const id = this.#currentId === undefined ? {} : { id: this.#currentId };
+    const done = async (): Promise<void> => {
+      try {
+        this.send({ ...(await work()), ...id });
+      } catch (thrown) {
+        const error = this.#known(thrown);
+        this.send({ ...describe(error), ...id });
+      } finally {
+        this.#aside -= 1;
+      }
+    };
+    void within(this.context, done);
   }
 
   /** Ends the connection when the credential ends; called again when a fresh one was presented. Null: never. */
@@ -128,6 +153,11 @@ export class WsConnection {
     const text = JSON.stringify(message);
     this.traffic.went(message);
     this.socket.send(text, this.#unread.add(text.length));
+  }
+
+  /** Null while the client reads what it is sent, else a promise that it does again, or is gone. */
+  room(): Promise<void> | null {
+    return this.#unread.room();
   }
 
   /** Sends terminal output as a message; its own flow control bounds it. */
@@ -260,14 +290,20 @@ export class WsConnection {
 
   /** Tells what a handler threw; a lost or missing credential ends the connection, anything else does not. */
   refuse(thrown: unknown): void {
-    const error = toDomainError(thrown);
-    if (error.code === 'INTERNAL_ERROR') {
-      this.logger.error({ err: thrown, ...logFields(this.context) }, 'websocket message failed');
-    }
+    const error = this.#known(thrown);
     this.sendError(error);
     if (error.answer.http !== 401) return;
     this.#reject(error);
     this.socket.close(error.answer.close, error.code);
+  }
+
+  /** What was thrown in our terms; what was not foreseen is logged. */
+  #known(thrown: unknown): DomainError {
+    const error = toDomainError(thrown);
+    if (error.code === 'INTERNAL_ERROR') {
+      this.logger.error({ err: thrown, ...logFields(this.context) }, 'websocket message failed');
+    }
+    return error;
   }
 
   async #onText(data: Buffer): Promise<void> {

@@ -1,3 +1,4 @@
+import '../support/nest-first.js';
 import { get, type IncomingMessage } from 'node:http';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { MAX_EXPORTS, MAX_EXPORTS_EACH } from '../../src/audit/read/event-export.js';

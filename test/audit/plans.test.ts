@@ -1,3 +1,4 @@
+import '../support/nest-first.js';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { Client } from 'pg';
 import { EventReader } from '../../src/audit/read/event-reader.js';

@@ -1,3 +1,4 @@
+import '../support/nest-first.js';
 import { get, type IncomingMessage } from 'node:http';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { MAX_LOOK } from '../../src/audit/read/event-feed.js';

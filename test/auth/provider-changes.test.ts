@@ -1,3 +1,4 @@
+import '../support/nest-first.js';
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { MAX_LIFETIME_SECONDS } from '../../src/auth/providers/auth-config.js';

@@ -1,3 +1,4 @@
+import '../support/nest-first.js';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { hash } from 'bcrypt';
 import type { DataSource } from 'typeorm';

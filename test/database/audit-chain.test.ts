@@ -1,3 +1,4 @@
+import '../support/nest-first.js';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { type AuditDraft, toDraft } from '../../src/audit/record/audit-event.js';
 import type { AuditWriter } from '../../src/audit/record/audit-writer.js';

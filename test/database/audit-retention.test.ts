@@ -1,3 +1,4 @@
+import '../support/nest-first.js';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { MAX_RANGES } from '../../src/audit/retention/month-record.js';
 import { newId } from '../../src/kernel/ids.js';

@@ -1,3 +1,4 @@
+import '../support/nest-first.js';
 import { appendFileSync } from 'node:fs';
 import { describe, expect, it } from '@jest/globals';
 import { signCheckpoint } from '../../src/audit/chain/checkpoint.js';

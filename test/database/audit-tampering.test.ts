@@ -1,3 +1,4 @@
+import '../support/nest-first.js';
 import { describe, expect, it } from '@jest/globals';
 import { GENESIS } from '../../src/audit/chain/chain.js';
 import { newId } from '../../src/kernel/ids.js';

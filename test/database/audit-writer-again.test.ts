@@ -1,3 +1,4 @@
+import '../support/nest-first.js';
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import type { AuditWriter } from '../../src/audit/record/audit-writer.js';
 import { createDatabase, until } from '../support/gateway.js';

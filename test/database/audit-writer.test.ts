@@ -1,3 +1,4 @@
+import '../support/nest-first.js';
 import { execFileSync, spawnSync } from 'node:child_process';
 import { readdirSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

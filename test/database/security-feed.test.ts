@@ -1,3 +1,4 @@
+import '../support/nest-first.js';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import type { PinoLogger } from 'nestjs-pino';
 import { Client } from 'pg';

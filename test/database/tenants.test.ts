@@ -3,7 +3,10 @@ import { Client } from 'pg';
 import { TestGateway, token } from '../support/gateway.js';
 import { rest, startSession } from '../support/rest.js';
 
-const TABLES = ['sessions', 'session_shares', 'api_keys', 'role_bindings', 'revocations', 'subjects', 'audit_events'];
+const TABLES = [
+  ...['sessions', 'session_shares', 'worktrees', 'agents', 'api_keys', 'role_bindings', 'revocations', 'subjects'],
+  'audit_events',
+];
 
 describe('row-level security', () => {
   let gateway: TestGateway;
@@ -26,6 +29,20 @@ describe('row-level security', () => {
         member: { kind: 'subject', provider: 'gatehouse', name: 'x' },
       });
       await call('POST', '/auth/revocations', { jti: `gone-${tenant}` });
+      await gateway.query(
+        `INSERT INTO worktrees (id, runner, tenant, name, owner_provider, owner_subject, state, state_at, repository, path,
+           branch, base_ref, base_commit, adopted_branch, setup, teardown, created_at, removed_at)
+         VALUES (gen_random_uuid(), gen_random_uuid(), $1, 'w', 'p', 's', 'removed', now(), '/r', '', '', '', '', false, '{}',
+           '{}', now(), now())`,
+        [tenant],
+      );
+      await gateway.query(
+        `INSERT INTO agents (id, runner, tenant, owner_provider, owner_subject, name, provider, binary_name, approve, args,
+           session_id, state, source, confidence, max_run_seconds, cols, rows, ended_at)
+         VALUES (gen_random_uuid(), gen_random_uuid(), $1, 'p', 's', 'a', 'plain', 'cat', 'ask', '{}', gen_random_uuid(),
+           'exited', 'process', 'low', 60, 80, 24, now())`,
+        [tenant],
+      );
     }
     await gateway.audit({ action: 'auth.success', user_id: 'umbrella-admin' });
     client = new Client({ connectionString: gateway.databaseUrl ?? '', options: '-c role=gatehouse_app' });
@@ -68,7 +85,10 @@ describe('row-level security', () => {
     await client.query('ROLLBACK');
     await client.query('BEGIN');
     await client.query(`SELECT set_config('gatehouse.tenant', 'acme', true)`);
-    expect((await client.query(`UPDATE sessions SET name = 'stolen' WHERE tenant = 'umbrella'`)).rowCount).toBe(0);
+    for (const table of ['sessions', 'worktrees', 'agents']) {
+      const stolen = await client.query(`UPDATE ${table} SET name = 'stolen' WHERE tenant = 'umbrella'`);
+      expect(stolen.rowCount).toBe(0);
+    }
     await client.query('COMMIT');
   });
 
@@ -80,6 +100,10 @@ describe('row-level security', () => {
       'DELETE FROM api_keys',
       'ALTER TABLE sessions DISABLE ROW LEVEL SECURITY',
       'DROP TABLE sessions',
+      'ALTER TABLE worktrees DISABLE ROW LEVEL SECURITY',
+      'TRUNCATE worktrees',
+      'ALTER TABLE agents DISABLE ROW LEVEL SECURITY',
+      'TRUNCATE agents',
       'CREATE TABLE mine (id int)',
     ]) {
       await expect(client.query(statement)).rejects.toThrow(/permission denied|must be owner/);

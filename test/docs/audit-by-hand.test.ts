@@ -1,3 +1,4 @@
+import '../support/nest-first.js';
 import { execFileSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';

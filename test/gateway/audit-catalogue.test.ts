@@ -1,11 +1,13 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { AUDIT_ACTIONS, type AuditAction } from '../../src/kernel/audit.js';
+import { agentCases } from '../support/catalogue/agents.js';
 import type { Case } from '../support/catalogue/case.js';
 import { credentialCases, keyCases } from '../support/catalogue/credentials.js';
 import { permissionCases } from '../support/catalogue/permissions.js';
 import { sessionCases, startCases } from '../support/catalogue/sessions.js';
 import { CatalogueWorld } from '../support/catalogue/world.js';
 import { trailCases } from '../support/catalogue/trail.js';
+import { worktreeCases } from '../support/catalogue/worktrees.js';
 import { comparable, type Expected, says } from '../support/trail-match.js';
 
 /** In this order: what the gateway does once comes first, what it does not survive unchanged last. */
@@ -14,7 +16,9 @@ const CASES: Readonly<Record<string, Case>> = {
   ...startCases,
   ...credentialCases,
   ...permissionCases,
+  ...worktreeCases,
   ...sessionCases,
+  ...agentCases,
   ...trailCases,
 };
 const outcomes = Object.entries(CASES).flatMap(([action, made]) =>

@@ -6,7 +6,7 @@ import { codeOf, rest, startSession } from '../support/rest.js';
 import { WsClient } from '../support/ws-client.js';
 
 /** `npm run proof:kills` has fifty. */
-const ROUNDS = Number(process.env['KILL_ROUNDS'] ?? '3');
+const ROUNDS = Number(process.env['KILL_ROUNDS'] ?? '2');
 const CALLERS = 6;
 
 describe('a gateway that is killed at any instant', () => {

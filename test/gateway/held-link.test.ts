@@ -1,3 +1,4 @@
+import '../support/nest-first.js';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { pino } from 'pino';
 import type { AuthorizationService } from '../../src/authorization/authorization.service.js';

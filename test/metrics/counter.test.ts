@@ -1,3 +1,4 @@
+import '../support/nest-first.js';
 import { describe, expect, it } from '@jest/globals';
 import { Counter, MAX_SERIES } from '../../src/kernel/counter.js';
 import { PrometheusMetrics } from '../../src/metrics/prometheus-metrics.js';

@@ -231,7 +231,10 @@ describe('messages on the link', () => {
 describe('the command line', () => {
   it('has defaults, and refuses nonsense', () => {
     const defaults = { ringBytes: 4194304, ringsTotalBytes: 1073741824, maxSessions: 1000, retentionMs: 86_400_000 };
-    expect(parseOptions(['--dir', '/x'])).toEqual({ directory: '/x', idFile: '/x/runner.id', tls: null, ...defaults });
+    const folders = { projectRoots: [], trustedRepositories: [], worktreeRoot: '/x/worktrees' };
+    const none = { directory: '/x', idFile: '/x/runner.id', tls: null, ...folders };
+    expect(parseOptions(['--dir', '/x'])).toEqual({ ...none, ...defaults });
+    expect(() => parseOptions(['--dir', '/x', '--project-root', 'relative'])).toThrow('--project-root');
     expect(() => parseOptions([])).toThrow('--dir');
     expect(() => parseOptions(['--dir', '/x', '--max-sessions', '-1'])).toThrow();
     expect(() => parseOptions(['--dir', '/x', '--ring-bytes', '1e3'])).toThrow('--ring-bytes');

@@ -1,3 +1,4 @@
+import '../support/nest-first.js';
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { alertFileSchema, type Rule } from '../../src/audit/alerts/alert-file.js';
 import { messageOf } from '../../src/audit/alerts/alert-message.js';

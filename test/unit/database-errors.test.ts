@@ -1,3 +1,4 @@
+import '../support/nest-first.js';
 import { readFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { describe, expect, it } from '@jest/globals';

@@ -1,3 +1,4 @@
+import '../support/nest-first.js';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { type LiveStream, LiveStreams } from '../../src/authorization/live-streams.js';
 import type { PolicyState } from '../../src/authorization/policy-state.js';

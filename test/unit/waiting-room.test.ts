@@ -1,3 +1,4 @@
+import '../support/nest-first.js';
 import { describe, expect, it } from '@jest/globals';
 import pino from 'pino';
 import { DomainError } from '../../src/kernel/errors.js';

@@ -62,7 +62,7 @@ export class AuditRecorder extends AuditTrail implements OnModuleDestroy {
   }
 
   async outcome<T>(context: RequestContext, attempt: AuditAttempt<T>, act: () => Promise<T>): Promise<T> {
-    const { action, resource, metadata } = attempt;
+    const { action, resource, metadata, facts } = attempt;
     const made = typeof resource === 'function' ? resource : null;
     const named = typeof resource === 'function' ? null : resource;
     // The caller may be gone by then: its outcome is on record all the same.
@@ -70,11 +70,11 @@ export class AuditRecorder extends AuditTrail implements OnModuleDestroy {
     try {
       const result = await this.#attempt(act).catch((thrown: unknown) => {
         const reason = toDomainError(thrown).code;
-        this.note(context, { action, resource: named, success: false, reason, ...told(metadata) });
+        this.note(context, { action, resource: named, success: false, reason, ...told(facts, metadata) });
         throw thrown;
       });
-      const facts = told(typeof metadata === 'function' ? metadata(result) : metadata);
-      await this.record(context, { action, resource: made ? made(result) : named, success: true, ...facts });
+      const all = told(facts, typeof metadata === 'function' ? metadata(result) : metadata);
+      await this.record(context, { action, resource: made ? made(result) : named, success: true, ...all });
       return result;
     } finally {
       ended();
@@ -143,8 +143,13 @@ const detailOf = ({ metadata }: AuditFact): string => {
 };
 
 /** Facts of an outcome, if there are any; those that are made from the result are not there yet. */
-const told = (metadata: AuditAttempt<never>['metadata']): { metadata?: AuditMetadata } =>
-  metadata === undefined || typeof metadata === 'function' ? {} : { metadata };
+const told = (
+  facts: AuditMetadata | undefined,
+  metadata: AuditAttempt<never>['metadata'],
+): { metadata?: AuditMetadata } => {
+  const known = typeof metadata === 'function' ? undefined : metadata;
+  return facts === undefined && known === undefined ? {} : { metadata: { ...facts, ...known } };
+};
 
 /** Who calls, and with which credential. */
 const callerOf = ({ tenant, provider, subject, credentialId }: Principal): string[] => [

@@ -1,9 +1,11 @@
 import { randomUUID } from 'node:crypto';
-import { renameSync, writeFileSync } from 'node:fs';
+import { realpathSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { TestGateway, token } from '../gateway.js';
 import { ecKey, issue, KeyServer } from '../key-server.js';
 import { type Answer, rest } from '../rest.js';
+import { scriptedAgents } from '../scripted-agents.js';
+import { git } from '../worktrees.js';
 
 /** The providers of the catalogue's gateway: their keys are there, never there, and there until they are taken away. */
 export const PROVIDERS = ['once', 'down', 'falling'] as const;
@@ -24,7 +26,12 @@ export class CatalogueWorld {
     server.configure(authentication(server.url));
     const policyFile = join(server.folder, 'permissions.yaml');
     writeFileSync(policyFile, '{ default_roles: [] }');
-    const gateway = await TestGateway.start({ ...server.environment, POLICY_CONFIG: policyFile });
+    git(server.folder, 'init', '--quiet', '--initial-branch=main', 'projects/app');
+    git(join(server.folder, 'projects/app'), 'commit', '--quiet', '--allow-empty', '-m', 'first');
+    const gateway = await TestGateway.start({
+      ...{ ...server.environment, ...scriptedAgents(server.folder), POLICY_CONFIG: policyFile },
+      PROJECT_ROOTS: realpathSync(join(server.folder, 'projects')),
+    });
     return new CatalogueWorld(server, gateway, policyFile);
   }
 
