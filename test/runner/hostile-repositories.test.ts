@@ -296,7 +296,6 @@ describe('nothing leads out of the project roots', () => {
   it('not even a link that is put in the place of a repository at the wrong moment', async () => {
     const outside = makeRepository(join(runner.folder, 'swapped'), { secret: 'x' });
     const inside = runner.repository('swap');
-    const away = join(runner.projects, 'swap-away');
     const before = git(outside, 'for-each-ref');
     const calls = Array.from({ length: 12 }, async () => {
       const answer = await runner.create('swap').catch(() => undefined);
@@ -304,11 +303,13 @@ describe('nothing leads out of the project roots', () => {
     });
     let over = false;
     const all = Promise.all(calls).finally(() => (over = true));
-    while (!(over as boolean)) {
+    for (let round = 0; !(over as boolean); round += 1) {
+      // A place of its own each time: a git that was under way may make its folder again where it was.
+      const away = join(runner.projects, `swap-away-${String(round)}`);
       renameSync(inside, away);
       symlinkSync(outside, inside);
       await new Promise(setImmediate);
-      rmSync(inside);
+      rmSync(inside, { recursive: true });
       renameSync(away, inside);
       await new Promise(setImmediate);
     }
