@@ -29,10 +29,15 @@ export function toDomainError(thrown: unknown): DomainError {
   });
 }
 
-/** Fastify marks its own errors with a `statusCode` and an `FST_` code; nobody else's number is trusted. */
+/**
+ * Fastify marks its own errors with a `statusCode` and an `FST_` code, and the one of Node for a client that is gone before
+ * its body was there; nobody else's number is trusted.
+ */
 function statusCodeOf(thrown: unknown): number | undefined {
   if (typeof thrown !== 'object' || thrown === null || !('statusCode' in thrown) || !('code' in thrown))
     return undefined;
   const { statusCode, code } = thrown;
-  return typeof code === 'string' && code.startsWith('FST_') && typeof statusCode === 'number' ? statusCode : undefined;
+  if (typeof code !== 'string' || typeof statusCode !== 'number') return undefined;
+  const isGone = code === 'ECONNRESET' && thrown instanceof Error && thrown.message === 'aborted';
+  return code.startsWith('FST_') || isGone ? statusCode : undefined;
 }
