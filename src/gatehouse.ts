@@ -8,8 +8,7 @@ import { FirstAdminKey } from './api-keys/first-admin-key.js';
 import { AgentStreams } from './agent/agent-streams.js';
 import { EventStreams } from './audit/read/event-streams.js';
 import { DeclaredAccess } from './authorization/declared-access.js';
-import { type Config, ConfigurationError, loadConfig } from './config/load.js';
-import { prepareDataDirectory } from './config/data-directory.js';
+import { type Config, ConfigurationError } from './config/load.js';
 import { Database } from './database/database.js';
 import { GatewayModule, type GatewayParts } from './gateway.module.js';
 import { AuditTrail } from './kernel/audit.js';
@@ -44,12 +43,11 @@ export interface Gatehouse {
 }
 
 /**
- * Starts everything a gateway needs, in order: configuration, ports, database, runner, edges.
+ * Starts everything a gateway needs, in order: ports, database, runner, edges.
+ * @param config its data folder is there
  * @throws ConfigurationError or Error with a sentence for the operator
  */
-export async function startGatehouse(): Promise<Gatehouse> {
-  const config = loadConfig();
-  prepareDataDirectory(config.dataDir);
+export async function startGatehouse(config: Config): Promise<Gatehouse> {
   await requireFreePort('HTTP_PORT', config.HOST, config.HTTP_PORT);
   await requireFreePort('GRPC_PORT', config.HOST, config.GRPC_PORT);
   const runner = new RunnerClient(runnerEndpoint(config));

@@ -2,7 +2,8 @@ import { statSync } from 'node:fs';
 import { enableCompileCache, setSourceMapsSupport } from 'node:module';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { ConfigurationError } from './config/load.js';
+import { prepareDataDirectory } from './config/data-directory.js';
+import { ConfigurationError, loadConfig } from './config/load.js';
 
 /** sysexits.h EX_CONFIG: the configuration is wrong. */
 const EXIT_CONFIG = 78;
@@ -51,8 +52,11 @@ cacheCompiledCode();
 setSourceMapsSupport(true, { nodeModules: false });
 
 try {
+  // A mistake in the variables is told before everything else is loaded, which takes most of a start.
+  const config = loadConfig();
+  prepareDataDirectory(config.dataDir);
   const { startGatehouse } = await import('./gatehouse.js');
-  const gatehouse = await startGatehouse();
+  const gatehouse = await startGatehouse(config);
   started = true;
   await interrupted;
   await gatehouse.stop();
