@@ -57,6 +57,12 @@ module.exports = {
       to: { path: '^src/(?!database/|config/|kernel/)', pathNot: '\\.entity\\.ts$' },
     },
     {
+      name: 'sealing-knows-no-feature',
+      severity: 'error',
+      from: { path: '^src/sealing/' },
+      to: { path: '^src/(?!sealing/|config/|kernel/|database/)' },
+    },
+    {
       name: 'transport-imports-no-feature',
       severity: 'error',
       from: { path: '^src/transport/' },
@@ -72,7 +78,7 @@ module.exports = {
       name: 'features-never-import-auth',
       comment: 'The global guard reads their decorators; they never reach for authentication.',
       severity: 'error',
-      from: { path: '^src/(agent|api-keys|audit|health|metrics|pty|runner-link|authorization|worktree)/' },
+      from: { path: '^src/(agent|api-keys|audit|health|metrics|pty|runner-link|authorization|sealing|secrets|worktree)/' },
       to: { path: '^src/auth/' },
     },
     {
@@ -80,7 +86,7 @@ module.exports = {
       comment: 'Features register their ownership resolver instead.',
       severity: 'error',
       from: { path: '^src/authorization/' },
-      to: { path: '^src/(agent|pty|api-keys|audit|health|metrics|runner-link|auth|worktree)/' },
+      to: { path: '^src/(agent|pty|api-keys|audit|health|metrics|runner-link|auth|sealing|secrets|worktree)/' },
     },
     {
       name: 'services-know-no-edge',
@@ -96,7 +102,7 @@ module.exports = {
         'controllers are edges. The mapping of thrown values, which needs a Nest type, is the one exception.',
       severity: 'error',
       from: {
-        path: '\\.service\\.ts$|^src/(api-keys|audit|auth|authorization|database|runner-link)/|^src/pty/session-',
+        path: '\\.service\\.ts$|^src/(api-keys|audit|auth|authorization|database|runner-link|sealing|secrets)/|^src/pty/session-',
         pathNot: '\\.(guard|interceptor|controller)\\.ts$',
       },
       to: { path: '^src/transport/', pathNot: '^src/transport/error-mapping\\.ts$' },

@@ -29,6 +29,9 @@ import { PtyModule } from './pty/pty.module.js';
 import { requestKeys } from './pty/request-hash.js';
 import type { RunnerClient } from './runner-link/runner-client.js';
 import { RunnerLinkModule } from './runner-link/runner-link.module.js';
+import { openKeyring } from './sealing/master-keys.js';
+import { SealingModule } from './sealing/sealing.module.js';
+import { SecretsModule } from './secrets/secrets.module.js';
 import { ErrorFilter } from './transport/error-filter.js';
 import { loggerParams } from './transport/logging.js';
 import { validationPipe } from './transport/validation.js';
@@ -53,12 +56,13 @@ export interface GatewayParts {
 /** The gateway: the only place that binds global guards, pipes, interceptors and filters. */
 @Module({})
 export class GatewayModule {
-  /** @throws ConfigurationError when the kept signing secret is damaged, or auth.yaml, permissions.yaml, alerts.yaml or agents.yaml is wrong */
+  /** @throws ConfigurationError when a kept secret is damaged, or auth.yaml, permissions.yaml, alerts.yaml or agents.yaml is wrong */
   static with({ config, dataSource, trail, connection, runner, runnerId, node, logger }: GatewayParts): DynamicModule {
     // Before Nest, which would tell the mistake with a stack.
-    const secrets = signingSecrets(config, (message) => {
+    const tell = (message: string): void => {
       logger.info(message);
-    });
+    };
+    const [secrets, keyring] = [signingSecrets(config, tell), openKeyring(config, tell)];
     const [authFile, policyFile] = [IdentityProviders.open(config), openPolicyFile(config)];
     const [alertsFile, providerFile] = [openAlertsFile(config), openProviderFile(config)];
     return {
@@ -71,11 +75,13 @@ export class GatewayModule {
           dataSourceFactory: () => Promise.resolve(dataSource),
         }),
         DatabaseModule.with(connection, trail),
+        SealingModule.with(keyring),
         AuditModule.with(alertsFile),
         AuditVerifyModule,
         AuthorizationModule.with(policyFile),
         RunnerLinkModule.with(runner, runnerId),
         ApiKeysModule,
+        SecretsModule,
         AuthModule.with(secrets, authFile),
         PtyModule,
         WorktreeModule,

@@ -7,6 +7,7 @@ import { KEY } from './keys.js';
 import { login, logout } from './login.js';
 import type { Noun, Run } from './noun.js';
 import { POLICY } from './policy.js';
+import { SECRETS } from './secrets.js';
 import { attach, kill, list, run } from './sessions.js';
 import { TOKEN } from './tokens.js';
 import { WORKTREE } from './worktree.js';
@@ -32,6 +33,8 @@ Usage: gatehouse <command>
   key create|list|rotate|revoke
                             API keys for programs
   token mint|inspect        short-lived tokens, made and read without a server
+  secrets set|list|delete|rekey
+                            secrets that the server keeps sealed
   policy explain            who may do what, and why
   audit tail|search|export|verify
                             what happened, and who did it; is the record as it was written
@@ -39,7 +42,8 @@ Usage: gatehouse <command>
   login [--url URL]         keep a credential in a file that only you can read
   logout                    remove it
   version                   print the version
-  help [command]            this, or more of agent, worktree, key, token, policy and audit
+  help [command]            this, or more of agent, worktree, key, token, secrets, policy and
+                            audit
 
 While attached, Ctrl-] detaches; --detach-key '^X' changes that, --detach-key none turns it off.
 
@@ -50,7 +54,7 @@ NODE_EXTRA_CA_CERTS names a file with the certificate of a private authority tha
 const READER_GONE = 141;
 
 const NOUNS: Readonly<Record<string, Noun>> = {
-  ...{ agent: AGENT, worktree: WORKTREE, key: KEY, token: TOKEN, policy: POLICY, audit: AUDIT },
+  ...{ agent: AGENT, worktree: WORKTREE, key: KEY, token: TOKEN, secrets: SECRETS, policy: POLICY, audit: AUDIT },
 };
 const COMMANDS: Readonly<Record<string, Run>> = { run, attach, list, kill, login, logout, version, help };
 const SYNONYMS: Readonly<Record<string, string>> = { '--help': 'help', '-h': 'help', '--version': 'version' };
@@ -92,9 +96,10 @@ function usage(text: string): number {
   return 2;
 }
 
+const ANSWERING: ReadonlySet<string> = new Set(['policy explain', 'audit verify', 'secrets rekey']);
+
 /** Does the command end with 1 for an answer, so that a failure takes another status? */
-const asksAndAnswers = ([noun, verb]: readonly string[]): boolean =>
-  (noun === 'policy' && verb === 'explain') || (noun === 'audit' && verb === 'verify');
+const asksAndAnswers = ([noun, verb]: readonly string[]): boolean => ANSWERING.has(`${String(noun)} ${String(verb)}`);
 
 /** The exit status after something was thrown, which is told in a sentence. */
 function statusOf(error: unknown, name: string | undefined): number {

@@ -39,12 +39,37 @@ export async function readCredential(question: string): Promise<string> {
 }
 
 async function piped(): Promise<string> {
+  return (await allOf('that is too long for a credential')).toString('utf8').trim();
+}
+
+/**
+ * A text to keep from standard input: a line typed without being shown in a terminal, else all that is piped, as it is but
+ * for one line break at its end.
+ * @throws Failure when it is empty, too long, or no UTF-8
+ */
+export async function readHidden(question: string): Promise<string> {
+  const text = process.stdin.isTTY ? await ask(question, true) : utf8(await allOf('that is too long'));
+  const value = text.replace(/\r?\n$/, '');
+  if (value === '') throw new Failure('nothing was given on standard input');
+  return value;
+}
+
+function utf8(bytes: Buffer): string {
+  try {
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
+  } catch {
+    throw new Failure('what was given on standard input is not text in UTF-8');
+  }
+}
+
+/** @throws Failure with that sentence when it is longer than {@link MAX_CREDENTIAL} */
+async function allOf(tooLong: string): Promise<Buffer> {
   const chunks: Buffer[] = [];
   let bytes = 0;
   for await (const chunk of process.stdin as AsyncIterable<Buffer>) {
     bytes += chunk.length;
-    if (bytes > MAX_CREDENTIAL) throw new Failure('that is too long for a credential');
+    if (bytes > MAX_CREDENTIAL) throw new Failure(tooLong);
     chunks.push(chunk);
   }
-  return Buffer.concat(chunks).toString('utf8').trim();
+  return Buffer.concat(chunks);
 }

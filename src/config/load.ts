@@ -2,6 +2,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { parseEnv } from 'node:util';
 import { remoteRunner, type RemoteRunner, remoteRunnerProblems } from './remote-runner.js';
+import { parseMasterKey } from './master-key.js';
 import { webhookProblems, webhooksOf } from './webhooks.js';
 import { type Environment, environmentSchema, SECRET_VARIABLES } from './schema.js';
 
@@ -31,26 +32,62 @@ export class ConfigurationError extends Error {
   }
 }
 
+/** A configuration with all that is wrong with it. */
+export interface InspectedConfig {
+  /** What is right of it; where a variable is wrong, the default is in its place. */
+  readonly config: Config;
+  /** One line each, with every variable that is wrong, what was found (secrets masked), what was expected. */
+  readonly problems: readonly string[];
+}
+
 /**
  * Reads the environment, and `.env` in the working directory outside production (a variable that is really set wins).
- * @throws ConfigurationError naming every variable that is wrong, what was found (secrets masked), what was expected
+ * @throws ConfigurationError naming every variable that is wrong
  */
 export function loadConfig(environment: NodeJS.ProcessEnv = process.env): Config {
+  const { config, problems } = inspectConfig(environment);
+  if (problems.length > 0) throw new ConfigurationError(problems);
+  return config;
+}
+
+/** The same without an error: for who has to go on with a configuration that is wrong. */
+export function inspectConfig(environment: NodeJS.ProcessEnv = process.env): InspectedConfig {
+  const found = variablesOf(environment);
+  const parsed = environmentSchema.safeParse(found);
+  const webhooks = webhooksOf(found);
+  if (parsed.success) {
+    const problems = [...crossChecks(parsed.data), ...webhookProblems(webhooks)];
+    return { config: configOf(parsed.data, webhooks), problems };
+  }
+  const { issues } = parsed.error;
+  const wrong = new Set(issues.map(({ path }) => String(path[0])));
+  const right = Object.fromEntries(Object.entries(found).filter(([name]) => !wrong.has(name)));
+  return {
+    config: configOf(environmentSchema.parse(right), webhooks),
+    problems: issues.map(({ path, message }) => describe(String(path[0]), found, message)),
+  };
+}
+
+/** What is set; the empty text counts as not set. */
+function variablesOf(environment: NodeJS.ProcessEnv): Record<string, string> {
   const file = environment['NODE_ENV'] === 'production' ? {} : readEnvFile(resolve('.env'));
   const merged: Record<string, string> = {};
   for (const [name, value] of [...Object.entries(file), ...Object.entries(environment)]) {
     if (value !== undefined && value !== '') merged[name] = value;
   }
-  const parsed = environmentSchema.safeParse(merged);
-  const webhooks = webhooksOf(merged);
-  const problems = parsed.success
-    ? [...crossChecks(parsed.data), ...webhookProblems(webhooks)]
-    : parsed.error.issues.map((issue) => describe(String(issue.path[0]), merged, issue.message));
-  if (!parsed.success || problems.length > 0) throw new ConfigurationError(problems);
-  const production = parsed.data.NODE_ENV === 'production';
-  const grpcReflection = parsed.data.GRPC_REFLECTION ?? !production;
-  const dataDir = resolve(parsed.data.DATA_DIR);
-  return { ...parsed.data, dataDir, production, grpcReflection, remoteRunner: remoteRunner(parsed.data), webhooks };
+  return merged;
+}
+
+function configOf(environment: Environment, webhooks: Config['webhooks']): Config {
+  const production = environment.NODE_ENV === 'production';
+  return {
+    ...environment,
+    dataDir: resolve(environment.DATA_DIR),
+    production,
+    grpcReflection: environment.GRPC_REFLECTION ?? !production,
+    remoteRunner: remoteRunner(environment),
+    webhooks,
+  };
 }
 
 /** Rules between variables; run once each is right by itself. */
@@ -62,9 +99,18 @@ function crossChecks(environment: Environment): string[] {
   if (environment.AUTH_SECRET_PREVIOUS !== undefined && environment.AUTH_SECRET === undefined) {
     problems.push('AUTH_SECRET_PREVIOUS: set without AUTH_SECRET, expected both during a rotation');
   }
+  problems.push(...masterKeyProblems(environment));
   const { HTTP_PORT: http, GRPC_PORT: grpc } = environment;
   if (http !== 0 && http === grpc) problems.push(`GRPC_PORT: found ${grpc}, expected another port than HTTP_PORT`);
   return [...problems, ...remoteRunnerProblems(environment)];
+}
+
+function masterKeyProblems({ ENCRYPTION_MASTER_KEY: key, ENCRYPTION_MASTER_KEY_PREVIOUS: previous }: Environment) {
+  if (previous === undefined) return [];
+  const name = 'ENCRYPTION_MASTER_KEY_PREVIOUS';
+  if (key === undefined) return [`${name}: set without ENCRYPTION_MASTER_KEY, expected both during a rotation`];
+  const same = parseMasterKey(key)?.equals(parseMasterKey(previous) ?? Buffer.of()) === true;
+  return same ? [`${name}: is the same key as ENCRYPTION_MASTER_KEY, expected another`] : [];
 }
 
 function describe(name: string, found: Record<string, string>, expected: string): string {

@@ -1,6 +1,7 @@
 import { isIP } from 'node:net';
 import { z } from 'zod';
 import { isCidr } from '../kernel/cidr.js';
+import { MASTER_KEY_EXPECTED, parseMasterKey } from './master-key.js';
 import { isWebhookAddress, WEBHOOK_EXPECTED } from './webhooks.js';
 
 /** Values that were published as examples: as a secret they are no secret. */
@@ -73,6 +74,8 @@ const secret = z
   .refine((value) => Buffer.byteLength(value) >= MIN_SECRET_BYTES, `at least ${MIN_SECRET_BYTES} bytes`)
   .refine((value) => !PUBLISHED_SECRETS.some((known) => value.startsWith(known)), 'not a published default');
 
+const masterKey = z.string().refine((text) => parseMasterKey(text) !== null, MASTER_KEY_EXPECTED);
+
 /**
  * Every variable the gateway reads, with its default. `.env.example` lists the same ones; a test compares them.
  * A variable that is set to the empty string counts as not set.
@@ -104,6 +107,8 @@ export const environmentSchema = z.object({
   DATABASE_POOL_SIZE: integer(2, 200, 10),
   AUTH_SECRET: secret.optional(),
   AUTH_SECRET_PREVIOUS: secret.optional(),
+  ENCRYPTION_MASTER_KEY: masterKey.optional(),
+  ENCRYPTION_MASTER_KEY_PREVIOUS: masterKey.optional(),
   AUTH_CONFIG: z.string().max(4096).default('config/auth.yaml'),
   AUTH_JWKS_PROVIDERS: z.string().max(262_144).optional(),
   POLICY_CONFIG: z.string().max(4096).default('config/permissions.yaml'),
@@ -171,4 +176,5 @@ export type Environment = z.infer<typeof environmentSchema>;
 /** Names whose value must never be shown, not even in a message about a mistake in it. */
 export const SECRET_VARIABLES: ReadonlySet<string> = new Set([
   ...['AUTH_SECRET', 'AUTH_SECRET_PREVIOUS', 'DATABASE_URL', 'SLACK_WEBHOOK_URL'],
+  ...['ENCRYPTION_MASTER_KEY', 'ENCRYPTION_MASTER_KEY_PREVIOUS'],
 ]);

@@ -14,10 +14,17 @@ export const isWebhookVariable = (name: string): boolean => name === DEFAULT_WEB
 
 /** May alerts be sent there? */
 export function isWebhookAddress(text: string): boolean {
+  if (isHttpsWebhook(text)) return true;
+  return isPlain(text) && new URL(text).protocol === 'http:' && LOOPBACK.test(new URL(text).hostname);
+}
+
+/** The same for an address that no operator vouches for: by https only, so that it reaches nothing on this machine's ports. */
+export const isHttpsWebhook = (text: string): boolean => isPlain(text) && new URL(text).protocol === 'https:';
+
+function isPlain(text: string): boolean {
   if (text.length > MAX_LENGTH || !URL.canParse(text)) return false;
-  const { protocol, hostname, username, password, hash } = new URL(text);
-  if (username !== '' || password !== '' || hash !== '') return false;
-  return protocol === 'https:' || (protocol === 'http:' && LOOPBACK.test(hostname));
+  const { username, password, hash } = new URL(text);
+  return username === '' && password === '' && hash === '';
 }
 
 /** The webhooks of an environment, by the names of their variables. Who has an address may send, so each is a secret. */

@@ -15,6 +15,7 @@ const PRIVILEGES: Readonly<Record<string, string>> = {
   subjects: 'SELECT, INSERT, UPDATE',
   ws_tickets: 'SELECT, INSERT, UPDATE, DELETE',
   used_tokens: 'SELECT, INSERT, DELETE',
+  sealed_secrets: 'SELECT, INSERT, UPDATE, DELETE',
   audit_events: 'SELECT, INSERT',
   audit_trail: 'SELECT',
   audit_names: 'SELECT, INSERT, DELETE',

@@ -6,6 +6,7 @@ import { AuditChain1700000000004 } from '../../migrations/0004-audit-chain.js';
 import { SessionEndEvents1700000000007 } from '../../migrations/0007-session-end-events.js';
 import { Worktrees1700000000008 } from '../../migrations/0008-worktrees.js';
 import { Agents1700000000009 } from '../../migrations/0009-agents.js';
+import { SealedSecrets1700000000010 } from '../../migrations/0010-sealed-secrets.js';
 import { AgentEntity } from '../agent/agent.entity.js';
 import { ApiKeyEntity } from '../api-keys/api-key.entity.js';
 import { RoleBindingEntity } from '../authorization/role-binding.entity.js';
@@ -48,6 +49,7 @@ export function createDataSource(url: string, config: Config, role: string | nul
       SessionEndEvents1700000000007,
       Worktrees1700000000008,
       Agents1700000000009,
+      SealedSecrets1700000000010,
     ],
     migrationsTransactionMode: 'each',
     synchronize: false,

@@ -87,6 +87,12 @@ export const AUDIT_ACTIONS = {
   'api_key.revoke': 'warn',
   /** An API key ends within a week; once a day. */
   'api_key.expiring': 'warn',
+  /** A secret was stored under a name; its value is nowhere on record. */
+  'secrets.set': 'info',
+  /** A stored secret was removed. */
+  'secrets.delete': 'warn',
+  /** Stored secrets were sealed anew under the current master key. */
+  'secrets.rekeyed': 'warn',
   /** A change of permissions.yaml is in force. */
   'policy.changed': 'warn',
   /** A role was bound to a subject or group. */

@@ -59,6 +59,8 @@ export const ERRORS = {
   SESSION_ENDED: { http: 409, grpc: Grpc.FAILED_PRECONDITION, close: 4004 },
   SESSION_LOST: { http: 409, grpc: Grpc.FAILED_PRECONDITION, close: 4004 },
   SESSION_LIMIT: { http: 429, grpc: Grpc.RESOURCE_EXHAUSTED, close: 1013 },
+  SECRET_LIMIT: { http: 429, grpc: Grpc.RESOURCE_EXHAUSTED, close: 1013 },
+  SEALING_UNAVAILABLE: { http: 503, grpc: Grpc.UNAVAILABLE, close: 1013 },
   BINDING_LIMIT: { http: 429, grpc: Grpc.RESOURCE_EXHAUSTED, close: 1013 },
   START_FAILED: { http: 422, grpc: Grpc.FAILED_PRECONDITION, close: 1011 },
   REPOSITORY_NOT_ALLOWED: { http: 422, grpc: Grpc.FAILED_PRECONDITION, close: 1008 },

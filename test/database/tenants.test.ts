@@ -5,6 +5,7 @@ import { rest, startSession } from '../support/rest.js';
 
 const TABLES = [
   ...['sessions', 'session_shares', 'worktrees', 'agents', 'api_keys', 'role_bindings', 'revocations', 'subjects'],
+  'sealed_secrets',
   'audit_events',
 ];
 
@@ -28,6 +29,7 @@ describe('row-level security', () => {
         role: 'user',
         member: { kind: 'subject', provider: 'gatehouse', name: 'x' },
       });
+      await call('PUT', '/secrets/slack', { value: `of ${tenant}` });
       await call('POST', '/auth/revocations', { jti: `gone-${tenant}` });
       await gateway.query(
         `INSERT INTO worktrees (id, runner, tenant, name, owner_provider, owner_subject, state, state_at, repository, path,
@@ -85,7 +87,7 @@ describe('row-level security', () => {
     await client.query('ROLLBACK');
     await client.query('BEGIN');
     await client.query(`SELECT set_config('gatehouse.tenant', 'acme', true)`);
-    for (const table of ['sessions', 'worktrees', 'agents']) {
+    for (const table of ['sessions', 'worktrees', 'agents', 'sealed_secrets']) {
       const stolen = await client.query(`UPDATE ${table} SET name = 'stolen' WHERE tenant = 'umbrella'`);
       expect(stolen.rowCount).toBe(0);
     }
@@ -104,6 +106,7 @@ describe('row-level security', () => {
       'TRUNCATE worktrees',
       'ALTER TABLE agents DISABLE ROW LEVEL SECURITY',
       'TRUNCATE agents',
+      'ALTER TABLE sealed_secrets DISABLE ROW LEVEL SECURITY',
       'CREATE TABLE mine (id int)',
     ]) {
       await expect(client.query(statement)).rejects.toThrow(/permission denied|must be owner/);

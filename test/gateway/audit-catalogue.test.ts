@@ -4,6 +4,7 @@ import { agentCases } from '../support/catalogue/agents.js';
 import type { Case } from '../support/catalogue/case.js';
 import { credentialCases, keyCases } from '../support/catalogue/credentials.js';
 import { permissionCases } from '../support/catalogue/permissions.js';
+import { secretCases } from '../support/catalogue/secrets.js';
 import { sessionCases, startCases } from '../support/catalogue/sessions.js';
 import { CatalogueWorld } from '../support/catalogue/world.js';
 import { trailCases } from '../support/catalogue/trail.js';
@@ -16,6 +17,7 @@ const CASES: Readonly<Record<string, Case>> = {
   ...startCases,
   ...credentialCases,
   ...permissionCases,
+  ...secretCases,
   ...worktreeCases,
   ...sessionCases,
   ...agentCases,

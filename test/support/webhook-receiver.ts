@@ -1,4 +1,5 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { until } from './gateway.js';
 
@@ -22,21 +23,27 @@ export class WebhookReceiver {
   /** False: connections are taken, and nothing is answered. */
   answering = true;
 
-  private constructor(private readonly server: Server) {
+  private constructor(
+    private readonly server: Server,
+    private readonly scheme: 'http' | 'https',
+  ) {
     server.on('request', (request, response) => {
       void this.#take(request, response);
     });
   }
 
-  /** @param port 0: any */
-  static async start(port = 0): Promise<WebhookReceiver> {
-    const server = createServer();
+  /**
+   * @param port 0: any
+   * @param tls a certificate and its key, in PEM: then it is an https one
+   */
+  static async start(port = 0, tls?: { readonly key: string; readonly cert: string }): Promise<WebhookReceiver> {
+    const server = tls === undefined ? createServer() : createTlsServer(tls);
     await new Promise<void>((done) => server.listen(port, '127.0.0.1', done));
-    return new WebhookReceiver(server);
+    return new WebhookReceiver(server, tls === undefined ? 'http' : 'https');
   }
 
   get url(): string {
-    return `http://127.0.0.1:${(this.server.address() as AddressInfo).port}`;
+    return `${this.scheme}://127.0.0.1:${(this.server.address() as AddressInfo).port}`;
   }
 
   get texts(): string[] {

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { Destination, MAX_QUEUED } from '../../src/audit/alerts/destination.js';
+import { fixedSource } from '../../src/audit/alerts/webhook-source.js';
 import type { Log } from '../../src/kernel/log.js';
 import { until } from '../support/gateway.js';
 import { answer, WebhookReceiver } from '../support/webhook-receiver.js';
@@ -10,7 +11,7 @@ describe('a destination of alerts', () => {
   const lines: [string, object][] = [];
   const note = (fields: object, message: string): void => void lines.push([message, fields]);
   const log: Log = { debug: note, info: note, warn: note, error: note };
-  const to = (address: string): Destination => (destination = new Destination('default', address, log));
+  const to = (address: string): Destination => (destination = new Destination('default', fixedSource(address), log));
   const send = (text: string): void => {
     destination.send((lost) => ({ text: `${text}, lost ${lost}` }));
   };

@@ -208,6 +208,18 @@ describe('alerts.yaml', () => {
     }
   });
 
+  it('names stored secrets by name, beside a webhook of a variable and not with one', () => {
+    const issues = (place: object): string[] | undefined =>
+      parsed({ destinations: { other: place }, rules: [{ ...rule, send_to: ['other'] }] }).error?.issues.map(
+        ({ path, message }) => `${path.join('.')}: ${message}`,
+      );
+    expect(issues({ secret: 'slack-security' })).toBeUndefined();
+    const [wrong, ...others] = issues({ secret: 'https://hooks.slack.com/services/T/B/x' }) ?? [];
+    expect([wrong, others]).toEqual([expect.stringMatching(/^destinations.other.secret: not the name/), []]);
+    for (const place of [{ secret: 'a', webhook: 'SLACK_WEBHOOK_URL' }, {}, { secret: 5 }, { secret: 'a', x: 1 }])
+      expect(issues(place)?.join()).toMatch(/^destinations.other/);
+  });
+
   it('has at most twenty destinations', () => {
     const named = (count: number): object =>
       Object.fromEntries(Array.from({ length: count }, (_, index) => [`d${index}`, { webhook: 'SLACK_WEBHOOK_URL' }]));

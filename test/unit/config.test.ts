@@ -3,10 +3,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from '@jest/globals';
 import { prepareDataDirectory } from '../../src/config/data-directory.js';
-import { ConfigurationError, loadConfig } from '../../src/config/load.js';
+import { ConfigurationError, inspectConfig, loadConfig } from '../../src/config/load.js';
 import { localSecret } from '../../src/config/local-secret.js';
 import { environmentSchema } from '../../src/config/schema.js';
 import { inheritedEnvironment } from '../../src/config/inherited-environment.js';
+
+const MASTER_KEY = 'hc8QWHIhVsPPJ0iTUnwqzXLcS5TfKZyDSYFZTyAWPR0=';
 
 function problemsOf(environment: Record<string, string>): readonly string[] {
   try {
@@ -34,6 +36,17 @@ describe('configuration', () => {
     const problems = problemsOf({ HTTP_PORT: 'http', BCRYPT_COST: '9', LOG_LEVEL: 'loud', RUNNER_PERSIST: 'yes' });
     expect(problems).toHaveLength(4);
     expect(problems.join('\n')).toContain('HTTP_PORT: found "http", expected a whole number from 0 to 65535');
+  });
+
+  it('that is wrong is told with what is right of it, for who has to go on with it', () => {
+    const { config, problems } = inspectConfig({
+      NODE_ENV: 'test',
+      HTTP_PORT: 'http',
+      DATA_DIR: '/x',
+      BCRYPT_COST: '11',
+    });
+    expect(problems).toHaveLength(1);
+    expect(config).toMatchObject({ HTTP_PORT: 8080, dataDir: '/x', BCRYPT_COST: 11, production: false });
   });
 
   it('takes platform administrators by tenant, provider and subject, and no other way', () => {
@@ -68,6 +81,12 @@ describe('configuration', () => {
       'a predecessor without a secret',
       { AUTH_SECRET: '', NODE_ENV: 'development', AUTH_SECRET_PREVIOUS: 'p'.repeat(32) },
     ],
+    ['a master key that is a passphrase', { ENCRYPTION_MASTER_KEY: 'changeme changeme changeme changeme changeme' }],
+    ['a previous master key without one', { ENCRYPTION_MASTER_KEY_PREVIOUS: MASTER_KEY }],
+    [
+      'the same master key twice',
+      { ENCRYPTION_MASTER_KEY: MASTER_KEY, ENCRYPTION_MASTER_KEY_PREVIOUS: MASTER_KEY.replace('=', '') },
+    ],
     ['one port for both', { HTTP_PORT: '5000', GRPC_PORT: '5000' }],
     ['a database that is no PostgreSQL', { DATABASE_URL: 'mysql://root:hunter2@localhost/x' }],
     ['a port with a sign', { HTTP_PORT: '+80' }],
@@ -79,7 +98,7 @@ describe('configuration', () => {
   ])('refuses %s, without showing a secret', (_what, environment) => {
     const problems = problemsOf(environment);
     expect(problems).not.toEqual([]);
-    expect(problems.join()).not.toMatch(/hunter2|changeme|dev-secret|short/);
+    expect(problems.join()).not.toMatch(/hunter2|changeme|dev-secret|short|hc8Q/);
   });
 
   it('takes webhooks by https, and by http on loopback', () => {

@@ -3,6 +3,8 @@ import type { Config } from '../../config/load.js';
 import { DEFAULT_WEBHOOK, isWebhookVariable } from '../../config/webhooks.js';
 import { YamlFile } from '../../config/yaml-file.js';
 import { AUDIT_ACTIONS, type AuditAction } from '../../kernel/audit.js';
+import { isSecretReference } from '../../kernel/secret-name.js';
+import type { WebhookPlace } from './webhook-source.js';
 
 /** Every event is held against every rule of its action, and every rule keeps its own counts. */
 const MAX_RULES = 50;
@@ -58,6 +60,16 @@ const where = z.strictObject({
 /** What an event must have beside its action. */
 export type Where = z.output<typeof where>;
 
+const NO_VARIABLE = `neither ${DEFAULT_WEBHOOK} nor the name of a variable ALERT_WEBHOOK_…; addresses are not written here`;
+const NO_SECRET = 'not the name of a stored secret: 1 to 100 letters, digits, dots, dashes and underscores';
+const destination = z.union(
+  [
+    z.strictObject({ webhook: z.string().refine(isWebhookVariable, NO_VARIABLE) }),
+    z.strictObject({ secret: z.string().refine(isSecretReference, NO_SECRET) }),
+  ],
+  { error: 'neither a webhook with its variable nor a secret with its name, and nothing else' },
+);
+
 const common = {
   name,
   where: where.default({}),
@@ -97,8 +109,8 @@ export type Rule = CountRule | AnyRule | DormantRule;
 /** What alerts.yaml says, read and checked. */
 export interface AlertConfig {
   readonly rules: readonly Rule[];
-  /** Destination to the variable that has its address. */
-  readonly destinations: ReadonlyMap<string, string>;
+  /** Destination to where its address is. */
+  readonly destinations: ReadonlyMap<string, WebhookPlace>;
 }
 
 /** What the file is held against. */
@@ -109,7 +121,7 @@ export function alertFileSchema({ AUDIT_RETENTION_DAYS, webhooks }: AlertEnviron
   return z
     .strictObject({
       destinations: z
-        .record(name, z.strictObject({ webhook: z.string().refine(isWebhookVariable, NO_VARIABLE) }))
+        .record(name, destination)
         .refine((named) => Object.keys(named).length <= MAX_DESTINATIONS, `more than ${MAX_DESTINATIONS} destinations`)
         .default({}),
       rules: z
@@ -118,15 +130,13 @@ export function alertFileSchema({ AUDIT_RETENTION_DAYS, webhooks }: AlertEnviron
         .default([]),
     })
     .transform(({ rules, destinations: named }, context) => {
-      const destinations = new Map([[DEFAULT, DEFAULT_WEBHOOK]]);
-      for (const [each, { webhook }] of Object.entries(named)) destinations.set(each, webhook);
+      const destinations = new Map<string, WebhookPlace>([[DEFAULT, { webhook: DEFAULT_WEBHOOK }]]);
+      for (const [each, place] of Object.entries(named)) destinations.set(each, place);
       for (const { path, message } of mistakes({ rules, destinations }, webhooks))
         context.addIssue({ code: 'custom', path: [...path], message });
       return { rules, destinations };
     });
 }
-
-const NO_VARIABLE = `neither ${DEFAULT_WEBHOOK} nor the name of a variable ALERT_WEBHOOK_…; addresses are not written here`;
 
 /**
  * Opens the file that ALERTS_CONFIG names; where there is none, there are no alerts.
@@ -149,9 +159,10 @@ function mistakes({ rules, destinations }: AlertConfig, webhooks: AlertEnvironme
       : [{ path: ['rules', index, 'name'], message: `there are two rules ${rule.name}` }]),
     ...rule.send_to.flatMap((each, at) => {
       const path = ['rules', index, 'send_to', at];
-      const variable = destinations.get(each);
-      if (variable === undefined) return [{ path, message: `there is no destination ${each}` }];
-      return webhooks.has(variable) ? [] : [{ path, message: `${variable} is not set` }];
+      const place = destinations.get(each);
+      if (place === undefined) return [{ path, message: `there is no destination ${each}` }];
+      if ('secret' in place || webhooks.has(place.webhook)) return [];
+      return [{ path, message: `${place.webhook} is not set` }];
     }),
   ]);
 }

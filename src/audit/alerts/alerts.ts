@@ -6,12 +6,14 @@ import {
   type OnModuleDestroy,
   type OnModuleInit,
 } from '@nestjs/common';
-import { CONFIG, type Config, type ConfigurationError } from '../../config/load.js';
+import { CONFIG, type Config, ConfigurationError } from '../../config/load.js';
 import type { YamlFile } from '../../config/yaml-file.js';
 import { AuditTrail } from '../../kernel/audit.js';
 import type { Log } from '../../kernel/log.js';
+import { DEFAULT_TENANT } from '../../kernel/principal.js';
 import { systemContext } from '../../kernel/request-context.js';
 import { NODE_NAME } from '../../kernel/tokens.js';
+import { SealedSecrets } from '../../sealing/sealed-secrets.js';
 import type { AuditDraft } from '../record/audit-event.js';
 import { AUDIT_LOG } from '../record/audit-log.js';
 import { AuditWriter } from '../record/audit-writer.js';
@@ -21,11 +23,14 @@ import { Destination } from './destination.js';
 import { Dormancy } from './dormancy.js';
 import { EventQueue } from './event-queue.js';
 import { type Alert, RuleState } from './rule-state.js';
+import { fixedSource, NoAddress, secretSource, type WebhookPlace, type WebhookSource } from './webhook-source.js';
 
 /** Mistakes of one edit that go on record. */
 const MAX_TOLD = 10;
 /** How long a stop waits for what is being sent. */
 const SEND_ON_STOP_MS = 3000;
+/** How often secrets are looked at that an edit waits for. */
+const LOOK_AGAIN_MS = 2000;
 const DAY_MS = 86_400_000;
 
 /** Holds every event against the rules of alerts.yaml, beside the writer's path, and sends what met one. */
@@ -33,6 +38,9 @@ const DAY_MS = 86_400_000;
 export class Alerts implements OnModuleInit, OnModuleDestroy, BeforeApplicationShutdown {
   #rules: readonly RuleState[] = [];
   #destinations: ReadonlyMap<string, Destination> = new Map();
+  /** The last edit, which may still be looked at, or wait for its secrets. */
+  #edit: AlertConfig | null = null;
+  #again: NodeJS.Timeout | undefined;
   readonly #queue: EventQueue;
 
   constructor(
@@ -43,20 +51,24 @@ export class Alerts implements OnModuleInit, OnModuleDestroy, BeforeApplicationS
     private readonly writer: AuditWriter,
     private readonly audit: AuditTrail,
     private readonly dormancy: Dormancy,
+    private readonly secrets: SealedSecrets,
   ) {
     this.#queue = new EventQueue((draft) => {
       this.#take(draft);
     }, log);
   }
 
-  onModuleInit(): void {
-    this.#apply();
+  /** A secret that cannot be used does not stop the start: it is set over REST, which takes a running server. */
+  async onModuleInit(): Promise<void> {
+    this.#apply(this.file.value);
+    const problems = await this.#unusable(this.file.value);
+    if (problems.length > 0) this.log.error({ file: this.file.path, problems }, 'alerts cannot be sent everywhere');
     this.writer.onEvent((draft) => {
       if (this.#rules.some((state) => state.concerns(draft.event.action))) this.#queue.push(draft);
     });
     this.file.watch({
       changed: () => {
-        this.#changed();
+        void this.#consider(this.file.value);
       },
       rejected: (error) => {
         this.#rejected(error);
@@ -65,6 +77,8 @@ export class Alerts implements OnModuleInit, OnModuleDestroy, BeforeApplicationS
   }
 
   onModuleDestroy(): void {
+    this.#edit = null;
+    clearTimeout(this.#again);
     this.file.close();
   }
 
@@ -77,9 +91,8 @@ export class Alerts implements OnModuleInit, OnModuleDestroy, BeforeApplicationS
     for (const each of this.#destinations.values()) each.close();
   }
 
-  /** Makes what the file says what is in force; a rule or destination that did not change remembers what it knows. */
-  #apply(): void {
-    const { rules, destinations } = this.file.value;
+  /** Makes it what is in force; a rule or destination that did not change remembers what it knows. */
+  #apply({ rules, destinations }: AlertConfig): void {
     const before = this.#rules;
     this.#rules = rules.map((rule) => {
       const kept = before.find((state) => isDeepStrictEqual(state.rule, rule));
@@ -92,11 +105,11 @@ export class Alerts implements OnModuleInit, OnModuleDestroy, BeforeApplicationS
     });
     const known = this.#destinations;
     this.#destinations = new Map(
-      [...destinations].flatMap(([name, variable]) => {
-        const address = this.config.webhooks.get(variable);
-        if (address === undefined) return [];
+      [...destinations].flatMap(([name, place]) => {
+        const source = this.#sourceOf(place);
+        if (source === null) return [];
         const kept = known.get(name);
-        return [[name, kept?.address === address ? kept : new Destination(name, address, this.log)] as const];
+        return [[name, kept?.source.id === source.id ? kept : new Destination(name, source, this.log)] as const];
       }),
     );
     for (const state of before) if (!this.#rules.includes(state)) state.end();
@@ -122,8 +135,42 @@ export class Alerts implements OnModuleInit, OnModuleDestroy, BeforeApplicationS
       this.#destinations.get(name)?.send((lost) => messageOf(alert, this.node, lost));
   }
 
-  #changed(): void {
-    this.#apply();
+  /** Null for a variable that is not set, which no rule names. */
+  #sourceOf(place: WebhookPlace): WebhookSource | null {
+    if ('secret' in place) return secretSource(place.secret, (name) => this.secrets.read(DEFAULT_TENANT, name));
+    const address = this.config.webhooks.get(place.webhook);
+    return address === undefined ? null : fixedSource(address);
+  }
+
+  /** The secrets of a file that are no addresses now, one line each. */
+  async #unusable({ destinations }: AlertConfig): Promise<string[]> {
+    const problems: string[] = [];
+    for (const [name, place] of destinations) {
+      const fault = 'secret' in place ? await faultOf(this.#sourceOf(place)) : null;
+      if (fault !== null) problems.push(`${this.file.path}: destinations.${name}: ${fault}`);
+    }
+    return problems;
+  }
+
+  /**
+   * Takes an edit when its secrets are all addresses, and nothing of it before; unless another came after it.
+   * @param told what is wrong with it and was told already
+   */
+  async #consider(edit: AlertConfig, told = ''): Promise<void> {
+    this.#edit = edit;
+    clearTimeout(this.#again);
+    const problems = await this.#unusable(edit);
+    if (this.#edit !== edit) return;
+    if (problems.length === 0) {
+      this.#changed(edit);
+      return;
+    }
+    if (problems.join() !== told) this.#rejected(new ConfigurationError(problems));
+    this.#again = setTimeout(() => void this.#consider(edit, problems.join()), LOOK_AGAIN_MS).unref();
+  }
+
+  #changed(edit: AlertConfig): void {
+    this.#apply(edit);
     const metadata = { rules: this.#rules.length };
     this.audit.note(systemContext(), { action: 'config.reloaded', resource: this.#resource, success: true, metadata });
   }
@@ -138,5 +185,16 @@ export class Alerts implements OnModuleInit, OnModuleDestroy, BeforeApplicationS
 
   get #resource(): string {
     return `file:${this.file.path}`;
+  }
+}
+
+/** Why there is no address now; null when there is one. */
+async function faultOf(source: WebhookSource | null): Promise<string | null> {
+  try {
+    await source?.address();
+    return null;
+  } catch (error) {
+    if (error instanceof NoAddress) return error.fault;
+    throw error;
   }
 }

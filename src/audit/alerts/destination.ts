@@ -1,6 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Log } from '../../kernel/log.js';
 import type { Message } from './alert-message.js';
+import { NoAddress, type WebhookSource } from './webhook-source.js';
 import { post, type Refusal } from './webhook.js';
 
 /** Alerts that wait for one destination. */
@@ -26,7 +27,7 @@ export class Destination {
   /** @param name for the log; the address is never told */
   constructor(
     readonly name: string,
-    readonly address: string,
+    readonly source: WebhookSource,
     private readonly log: Log,
   ) {}
 
@@ -66,10 +67,19 @@ export class Destination {
     const { signal } = this.#closed;
     for (let tries = 1; ; tries += 1) {
       if (signal.aborted) return { fault: 'stopped', again: false, afterMs: 0 };
-      const refusal = await post(this.address, message, signal);
+      const refusal = await this.#try(message);
       if (refusal === null || !refusal.again || tries === MAX_TRIES) return refusal;
       this.#tellFailure(refusal.fault);
       await pause(pauseMs(tries, refusal), undefined, { signal, ref: false }).catch(() => undefined);
+    }
+  }
+
+  async #try(message: Message): Promise<Refusal | null> {
+    try {
+      return await post(await this.source.address(), message, this.#closed.signal);
+    } catch (error) {
+      if (error instanceof NoAddress) return { fault: error.fault, again: error.again, afterMs: 0 };
+      throw error;
     }
   }
 
