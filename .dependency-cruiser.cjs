@@ -24,10 +24,18 @@ module.exports = {
     },
     {
       name: 'cli-stands-alone',
-      comment: 'The command line is a client: the client library and the kernel only.',
+      comment:
+        'The command line is a client: the client library and the kernel only, and what `operator/` offers, which it ' +
+        'loads when it is asked for.',
       severity: 'error',
       from: { path: '^src/cli/' },
-      to: { path: '^src/(?!cli/|client/|kernel/)' },
+      to: { path: '^src/(?!cli/|client/|kernel/|operator/index\\.ts)' },
+    },
+    {
+      name: 'operator-is-for-the-command-line',
+      severity: 'error',
+      from: { path: '^src/', pathNot: '^src/(cli|operator)/' },
+      to: { path: '^src/operator/' },
     },
     {
       name: 'client-stands-alone',
@@ -78,7 +86,9 @@ module.exports = {
       name: 'features-never-import-auth',
       comment: 'The global guard reads their decorators; they never reach for authentication.',
       severity: 'error',
-      from: { path: '^src/(agent|api-keys|audit|health|metrics|pty|runner-link|authorization|sealing|secrets|worktree)/' },
+      from: {
+        path: '^src/(agent|api-keys|audit|health|metrics|pty|runner-link|authorization|sealing|secrets|worktree)/',
+      },
       to: { path: '^src/auth/' },
     },
     {

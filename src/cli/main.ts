@@ -2,6 +2,8 @@ import { VERSION } from '../kernel/package.js';
 import { AGENT } from './agents.js';
 import { AUDIT } from './audit.js';
 import { HelpWanted, none, parsed } from './arguments.js';
+import { CONFIG } from './config.js';
+import { doctor, DOCTOR_HELP } from './doctor.js';
 import { complain, Failure, UsageError } from './failure.js';
 import { KEY } from './keys.js';
 import { login, logout } from './login.js';
@@ -39,11 +41,14 @@ Usage: gatehouse <command>
   audit tail|search|export|verify
                             what happened, and who did it; is the record as it was written
 
+  doctor [--all] [--json]   what is wrong with the deployment on this machine, and how to mend it
+  config check              is its configuration right
+
   login [--url URL]         keep a credential in a file that only you can read
   logout                    remove it
   version                   print the version
-  help [command]            this, or more of agent, worktree, key, token, secrets, policy and
-                            audit
+  help [command]            this, or more of agent, worktree, key, token, secrets, policy, audit,
+                            config and doctor
 
 While attached, Ctrl-] detaches; --detach-key '^X' changes that, --detach-key none turns it off.
 
@@ -54,9 +59,20 @@ NODE_EXTRA_CA_CERTS names a file with the certificate of a private authority tha
 const READER_GONE = 141;
 
 const NOUNS: Readonly<Record<string, Noun>> = {
-  ...{ agent: AGENT, worktree: WORKTREE, key: KEY, token: TOKEN, secrets: SECRETS, policy: POLICY, audit: AUDIT },
+  ...{
+    agent: AGENT,
+    worktree: WORKTREE,
+    key: KEY,
+    token: TOKEN,
+    secrets: SECRETS,
+    policy: POLICY,
+    audit: AUDIT,
+    config: CONFIG,
+  },
 };
-const COMMANDS: Readonly<Record<string, Run>> = { run, attach, list, kill, login, logout, version, help };
+const COMMANDS: Readonly<Record<string, Run>> = {
+  ...{ run, attach, list, kill, doctor, login, logout, version, help },
+};
 const SYNONYMS: Readonly<Record<string, string>> = { '--help': 'help', '-h': 'help', '--version': 'version' };
 
 function version(args: string[]): number {
@@ -66,7 +82,7 @@ function version(args: string[]): number {
 }
 
 function help([name]: string[]): number {
-  console.log(nounOf(name)?.help ?? HELP);
+  console.log(name === 'doctor' ? DOCTOR_HELP : (nounOf(name)?.help ?? HELP));
   return 0;
 }
 
@@ -96,10 +112,13 @@ function usage(text: string): number {
   return 2;
 }
 
-const ANSWERING: ReadonlySet<string> = new Set(['policy explain', 'audit verify', 'secrets rekey']);
+const ANSWERING: ReadonlySet<string> = new Set(['policy explain', 'audit verify', 'secrets rekey', 'config check']);
 
-/** Does the command end with 1 for an answer, so that a failure takes another status? */
-const asksAndAnswers = ([noun, verb]: readonly string[]): boolean => ANSWERING.has(`${String(noun)} ${String(verb)}`);
+/** The least status of a failure: what a question was answered with is told by the lesser ones. */
+function leastFailure([noun, verb]: readonly string[]): number {
+  if (noun === 'doctor') return 3;
+  return ANSWERING.has(`${String(noun)} ${String(verb)}`) ? 2 : 0;
+}
 
 /** The exit status after something was thrown, which is told in a sentence. */
 function statusOf(error: unknown, name: string | undefined): number {
@@ -108,8 +127,7 @@ function statusOf(error: unknown, name: string | undefined): number {
   const place = nounOf(name) === undefined ? 'help' : `${String(name)} --help`;
   const hint = error instanceof UsageError ? `; see \`gatehouse ${place}\`` : '';
   complain(`${error.message}${hint}`);
-  // What a question was answered with is told by the lesser statuses.
-  return asksAndAnswers(given) ? Math.max(error.status, 2) : error.status;
+  return Math.max(error.status, leastFailure(given));
 }
 
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {

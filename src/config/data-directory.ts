@@ -1,4 +1,4 @@
-import { accessSync, chmodSync, constants, mkdirSync, type Stats, statSync } from 'node:fs';
+import { accessSync, chmodSync, constants, existsSync, mkdirSync, type Stats, statSync } from 'node:fs';
 import { ConfigurationError } from './load.js';
 
 /**
@@ -7,7 +7,19 @@ import { ConfigurationError } from './load.js';
  * @throws ConfigurationError with a plain sentence when it cannot be used
  */
 export function prepareDataDirectory(path: string): void {
-  const found = madeOrFound(path);
+  requireOurs(path, madeOrFound(path));
+}
+
+/** Checks one that is there in the same way, and makes none. @throws ConfigurationError when it cannot be used */
+export function checkDataDirectory(path: string): void {
+  if (existsSync(path))
+    requireOurs(
+      path,
+      usable(path, () => statSync(path)),
+    );
+}
+
+function requireOurs(path: string, found: Stats): void {
   const name = JSON.stringify(path);
   if (found.uid !== process.getuid?.()) {
     throw new ConfigurationError([`DATA_DIR: ${name} belongs to another user, expected a folder of this user's`]);
@@ -21,11 +33,17 @@ export function prepareDataDirectory(path: string): void {
 }
 
 function madeOrFound(path: string): Stats {
-  try {
+  return usable(path, () => {
     const made = mkdirSync(path, { recursive: true, mode: 0o700 });
     // The mode above is subject to the umask.
     if (made !== undefined) chmodSync(path, 0o700);
-    const found = statSync(path);
+    return statSync(path);
+  });
+}
+
+function usable(path: string, look: () => Stats): Stats {
+  try {
+    const found = look();
     if (!found.isDirectory()) throw Object.assign(new Error(), { code: 'ENOTDIR' });
     accessSync(path, constants.R_OK | constants.W_OK | constants.X_OK);
     return found;

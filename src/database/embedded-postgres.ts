@@ -13,7 +13,7 @@ import {
 import { basename, dirname, join } from 'node:path';
 import { Client } from 'pg';
 import { localSecret, readSecret } from '../config/local-secret.js';
-import { shortHash, socketDirectory } from '../kernel/private-directory.js';
+import { shortHash, socketDirectory, socketDirectoryPath } from '../kernel/private-directory.js';
 import { type Account, postgresAccount } from './postgres-account.js';
 import { releaseStaleLock, serves } from './postgres-presence.js';
 import { type PostgresBinaries, postgresBinaries } from './postgres-binaries.js';
@@ -74,6 +74,18 @@ export class EmbeddedPostgres {
     return postgres;
   }
 
+  /**
+   * The address of the one that belongs to a DATA_DIR, whether it runs or not. Nothing is made.
+   * @returns null where none was made yet
+   * @throws ConfigurationError when its password cannot be read
+   */
+  static addressIn(dataDir: string): string | null {
+    if (!existsSync(dataDir)) return null;
+    const places = process.getuid?.() === 0 ? rootPlaces(dataDir) : ownPlaces(dataDir);
+    const password = isCreated(places) ? readSecret(places.passwordFile) : null;
+    return password === null ? null : addressOf(places, password, DATABASE);
+  }
+
   /** Where the cluster's files are. */
   get directory(): string {
     return this.cluster.data;
@@ -106,38 +118,45 @@ export class EmbeddedPostgres {
   }
 }
 
+/** The folders are made; the cluster is not. */
 function locate(dataDir: string): Cluster {
   const account = postgresAccount();
   if (account === null) {
-    return {
-      data: join(dataDir, 'postgres'),
-      sockets: socketDirectory(dataDir, SOCKET_NAME.length),
-      logFile: join(dataDir, 'postgres.log'),
-      passwordFile: join(dataDir, 'postgres-password'),
-      account,
-      binaries: postgresBinaries(null),
-    };
+    socketDirectory(dataDir, SOCKET_NAME.length);
+    return { ...ownPlaces(dataDir), account, binaries: postgresBinaries(null) };
   }
-  const place = join(ROOT_PLACE, shortHash(realpathSync(dataDir)));
+  const places = rootPlaces(dataDir);
   mkdirSync(ROOT_PLACE, { recursive: true, mode: 0o755 });
-  mkdirSync(place, { recursive: true, mode: 0o700 });
-  const sockets = join(place, 'run');
-  mkdirSync(sockets, { recursive: true, mode: 0o700 });
-  for (const folder of [place, sockets]) chownSync(folder, account.uid, account.gid);
+  for (const folder of [dirname(places.data), places.sockets]) {
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    chownSync(folder, account.uid, account.gid);
+  }
+  return { ...places, account, binaries: postgresBinaries(ROOT_PLACE) };
+}
+
+type Places = Pick<Cluster, 'data' | 'sockets' | 'logFile' | 'passwordFile'>;
+
+const ownPlaces = (dataDir: string): Places => ({
+  data: join(dataDir, 'postgres'),
+  sockets: socketDirectoryPath(dataDir, SOCKET_NAME.length),
+  logFile: join(dataDir, 'postgres.log'),
+  passwordFile: join(dataDir, 'postgres-password'),
+});
+
+function rootPlaces(dataDir: string): Places {
+  const place = join(ROOT_PLACE, shortHash(realpathSync(dataDir)));
   return {
     data: join(place, 'postgres'),
-    sockets,
+    sockets: join(place, 'run'),
     logFile: join(place, 'postgres.log'),
     // In root's own folder: not even PostgreSQL's account needs to read it.
     passwordFile: `${place}.password`,
-    account,
-    binaries: postgresBinaries(ROOT_PLACE),
   };
 }
 
-const isCreated = ({ data }: Cluster): boolean => existsSync(join(data, 'PG_VERSION'));
+const isCreated = ({ data }: Places): boolean => existsSync(join(data, 'PG_VERSION'));
 
-const addressOf = ({ sockets }: Cluster, password: string, database: string): string =>
+const addressOf = ({ sockets }: Places, password: string, database: string): string =>
   `postgres://${USER}:${password}@localhost/${database}?host=${encodeURIComponent(sockets)}`;
 
 /**

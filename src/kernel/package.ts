@@ -12,8 +12,16 @@ function packageFolder(): string {
 
 const PACKAGE = packageFolder();
 
+const { version, engines } = JSON.parse(readFileSync(join(PACKAGE, 'package.json'), 'utf8')) as {
+  version: string;
+  engines: { node: string };
+};
+
 /** The version of this package, told to clients and in the log. */
-export const VERSION = (JSON.parse(readFileSync(join(PACKAGE, 'package.json'), 'utf8')) as { version: string }).version;
+export const VERSION = version;
+
+/** The oldest Node.js that it runs on: `24.16`. */
+export const NODE_REQUIRED = engines.node.replace(/^>=/, '');
 
 /** How every proto file is loaded, on both sides of every connection: names as written, absent fields absent. */
 export const PROTO_OPTIONS = { keepCase: true, longs: Number, enums: String, includeDirs: [join(PACKAGE, 'proto')] };

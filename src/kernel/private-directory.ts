@@ -12,10 +12,14 @@ const MAX_SOCKET_PATH = 103;
  * @param longestName bytes of the longest socket name that will be in it
  * @throws Error when the folder belongs to somebody else or is open to others
  */
-export function socketDirectory(dataDir: string, longestName: number): string {
+export const socketDirectory = (dataDir: string, longestName: number): string =>
+  privateDirectory(socketDirectoryPath(dataDir, longestName));
+
+/** Where that folder is, whether it is there or not. */
+export function socketDirectoryPath(dataDir: string, longestName: number): string {
   const usual = join(dataDir, 'run');
   const fits = Buffer.byteLength(usual) + 1 + longestName <= MAX_SOCKET_PATH;
-  return privateDirectory(fits ? usual : join(tmpdir(), `gatehouse-${userId()}-${shortHash(dataDir)}`));
+  return fits ? usual : join(tmpdir(), `gatehouse-${userId()}-${shortHash(dataDir)}`);
 }
 
 /** Twelve hex digits that stand for a path. */
