@@ -1,12 +1,14 @@
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { openProviderFile } from '../agent/providers/provider-file.js';
 import { openAlertsFile } from '../audit/alerts/alert-file.js';
-import { SigningKey } from '../audit/chain/signing-key.js';
+import { MADE_HERE, SigningKey } from '../audit/chain/signing-key.js';
 import { IdentityProviders } from '../auth/providers/identity-providers.js';
 import { openPolicyFile } from '../authorization/policy-file.js';
 import { checkDataDirectory } from '../config/data-directory.js';
 import { type Config, ConfigurationError, inspectConfig, type InspectedConfig } from '../config/load.js';
 import { readSecret } from '../config/local-secret.js';
+import { TlsEndpoint } from '../runner-link/tls-endpoint.js';
 import { findKeyring } from '../sealing/master-keys.js';
 
 /** What a start reads before it serves, and refuses when it is wrong. */
@@ -20,8 +22,12 @@ const READ: readonly ((config: Config) => unknown)[] = [
   (config) => openPolicyFile(config),
   (config) => openAlertsFile(config),
   (config) => openProviderFile(config),
-  // Without the variable a start makes one.
-  (config) => (config.AUDIT_SIGNING_KEY === undefined ? null : SigningKey.load(config)),
+  // Where there is none yet, a start makes one.
+  (config) =>
+    config.AUDIT_SIGNING_KEY !== undefined || existsSync(join(config.dataDir, MADE_HERE))
+      ? SigningKey.load(config)
+      : null,
+  ({ remoteRunner }) => (remoteRunner === null ? null : new TlsEndpoint(remoteRunner)),
 ];
 
 /**

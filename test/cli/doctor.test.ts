@@ -137,6 +137,7 @@ describe('gatehouse doctor and config check', () => {
       AUTH_CONFIG: yaml('auth.yaml', 'authentication: { enabled: false }'),
       POLICY_CONFIG: yaml('permissions.yaml', 'default_roles: [unheard-of]'),
       ALERTS_CONFIG: yaml('alerts.yaml', 'rules: [{ name: r, kind: any, actions: [no.such] }]'),
+      AUDIT_SIGNING_KEY: yaml('signing.pem', 'no key'),
       AGENTS_CONFIG: yaml('agents.yaml', 'providers: 5'),
     };
     const env = { DATA_DIR: dataDir, HTTP_PORT: 'http', DATABASE_URL: 'mysql://root:hunter2@localhost/x', ...files };

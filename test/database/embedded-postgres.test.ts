@@ -1,11 +1,13 @@
 import { spawn } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, describe, expect, it } from '@jest/globals';
+import { inspectConfig } from '../../src/config/load.js';
 import { EmbeddedPostgres } from '../../src/database/embedded-postgres.js';
 import { serves } from '../../src/database/postgres-presence.js';
+import { databaseView } from '../../src/operator/doctor/database-facts.js';
 import { until } from '../support/gateway.js';
 
 const root = process.getuid?.() === 0;
@@ -24,6 +26,20 @@ describe('the embedded PostgreSQL', () => {
       rmSync(passwordFile(), { force: true });
     }
     rmSync(dirname(dataDir), { recursive: true, force: true });
+  });
+
+  it('is looked at while it runs, and neither made nor started to be looked at', async () => {
+    const { config } = inspectConfig({ NODE_ENV: 'test', DATA_DIR: dataDir });
+    expect(await databaseView(config)).toEqual({ state: 'away', embedded: true, fault: 'there is none yet' });
+    expect([EmbeddedPostgres.addressIn(dataDir), readdirSync(dataDir)]).toEqual([null, []]);
+    const postgres = await open();
+    cluster = postgres.directory;
+    expect(EmbeddedPostgres.addressIn(dataDir)).toBe(postgres.url);
+    const facts = { migrations: null, sealed: null, firstKey: null, superuser: true };
+    expect(await databaseView(config)).toMatchObject({ state: 'answers', embedded: true, facts });
+    await postgres.stop();
+    expect(await databaseView(config)).toMatchObject({ state: 'away', embedded: true });
+    expect(await serves(postgres.url)).toBe(false);
   });
 
   it('is adopted while it runs, and has a password that only its owner may read', async () => {

@@ -4,6 +4,7 @@ import { describe, expect, it } from '@jest/globals';
 
 const pages = [
   'README.md',
+  'SECURITY.md',
   ...readdirSync('docs', { recursive: true, encoding: 'utf8' })
     .filter((name) => name.endsWith('.md'))
     .map((name) => join('docs', name)),

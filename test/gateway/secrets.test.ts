@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { Keyring } from '../../src/sealing/keyring.js';
 import { MAX_SECRETS, placeOf } from '../../src/sealing/sealed-secrets.js';
 import { makeKey, wrongFields } from '../support/api-keys.js';
-import { gatehouse as run, type Outcome } from '../support/command-line.js';
+import { gatehouse as run, gatehouseInTerminal, type Outcome } from '../support/command-line.js';
 import { TestGateway, token, until } from '../support/gateway.js';
 import { Authority } from '../support/link-certificates.js';
 import { type Answer, codeOf, rest } from '../support/rest.js';
@@ -141,6 +141,14 @@ describe('stored secrets', () => {
     expect([shown.status, shown.stderr]).toEqual([2, expect.stringContaining('list of processes')]);
     expect((await gatehouse(['set', 'empty'])).stderr).toContain('nothing was given');
     expect((await gatehouse(['delete', 'from-cli'])).stdout).toBe('removed from-cli\n');
+    const terminal = gatehouseInTerminal(['secrets', 'set', 'typed'], {
+      GATEHOUSE_URL: gateway.url,
+      GATEHOUSE_TOKEN: root,
+    });
+    await until('it asks', () => terminal.shown().includes('typed (not shown): '));
+    terminal.type(`${VALUE}\r`);
+    expect([await terminal.ended, terminal.shown().includes('nobody-may-see')]).toEqual([0, false]);
+    expect(await names()).toContain('typed');
   });
 
   it('name a webhook that alerts go to, without a restart', async () => {

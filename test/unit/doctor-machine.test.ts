@@ -112,6 +112,19 @@ describe('gatehouse doctor, of the machine', () => {
   });
 });
 
+describe('docs/production.md', () => {
+  it('names every check that sees one of its lines, and no other', () => {
+    const lines = readFileSync('docs/production.md', 'utf8')
+      .split(/^- \[ \] /m)
+      .slice(1);
+    const areas = [...new Set(Object.keys(CHECKS).map((id) => id.split('.')[0]))].join('|');
+    const named = lines.flatMap((line) =>
+      [...line.matchAll(new RegExp(`\`((?:${areas})\\.[a-z_]+)\``, 'g'))].map(([, id]) => id),
+    );
+    expect([...named].sort()).toEqual(Object.keys(CHECKS).sort());
+  });
+});
+
 describe('docs/doctor.md', () => {
   it('has every check, and no other', () => {
     const ids = [...readFileSync('docs/doctor.md', 'utf8').matchAll(/^\| `([\w.]+)` \| (.*) \|$/gm)];

@@ -19,8 +19,8 @@ export interface Signed {
   readonly signature: string;
 }
 
-/** Where a key is made when none is given. */
-const MADE_HERE = 'audit-signing-key.pem';
+/** Where in DATA_DIR a key is made when none is given. */
+export const MADE_HERE = 'audit-signing-key.pem';
 
 /** Ed25519 keys of the audit trail: one that signs, and those whose signatures count. */
 export class SigningKey {
