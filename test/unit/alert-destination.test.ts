@@ -1,7 +1,10 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { Destination, MAX_QUEUED } from '../../src/audit/alerts/destination.js';
-import { fixedSource } from '../../src/audit/alerts/webhook-source.js';
+import { fixedSource, secretSource } from '../../src/audit/alerts/webhook-source.js';
+import { DomainError } from '../../src/kernel/errors.js';
 import type { Log } from '../../src/kernel/log.js';
+import { SealBroken } from '../../src/sealing/envelope.js';
+import { SealKeyMissing } from '../../src/sealing/keyring.js';
 import { until } from '../support/gateway.js';
 import { answer, WebhookReceiver } from '../support/webhook-receiver.js';
 
@@ -76,6 +79,53 @@ describe('a destination of alerts', () => {
     expect(lines[0]).toEqual(['alerts cannot be sent now', { destination: 'default', fault }]);
     send('then');
     expect(await receiver.has('then')).toEqual(['then, lost 0']);
+  });
+
+  describe('whose address is a stored secret', () => {
+    const away = Object.assign(new Error('connect'), { code: 'ECONNREFUSED' });
+    const closed = new DomainError('SEALING_UNAVAILABLE', 'no key');
+    /** What each question is answered with, an error for a failure; then with the address. */
+    const named = (...answers: (string | Error | null)[]): Destination => {
+      const read = (): Promise<string | null> => {
+        const next = answers.shift();
+        return next instanceof Error ? Promise.reject(next) : Promise.resolve(next === undefined ? '' : next);
+      };
+      return (destination = new Destination('team', secretSource('hook', read), log));
+    };
+
+    it.each([
+      ['is not there', null, 'there is no secret called hook'],
+      ['is no https address', 'http://127.0.0.1/secret-path', 'the secret called hook is no https address'],
+      [
+        'has a password in it',
+        'https://me:secret-path@chat.example.com/',
+        'the secret called hook is no https address',
+      ],
+      ['is under another master key', new SealKeyMissing('0123456789abcdef'), 'under the master key 0123456789abcdef'],
+      ['was altered', new SealBroken(), 'the secret called hook was altered'],
+      ['cannot be opened for want of a key', closed, 'there is no ENCRYPTION_MASTER_KEY'],
+    ])('that %s loses its messages at once, and says why without the address', async (_what, found, fault) => {
+      named(found);
+      send('lost');
+      await until('the failure', () => lines.length === 1);
+      expect(lines[0]?.[1]).toMatchObject({ destination: 'team', fault: expect.stringContaining(fault) as unknown });
+      expect([destination.figures, JSON.stringify(lines).includes('secret-path')]).toEqual([
+        { sent: 0, lost: 1 },
+        false,
+      ]);
+    });
+
+    it('that cannot be read while PostgreSQL is away is asked for again', async () => {
+      named(away, null);
+      send('late');
+      await until('the second answer', () => destination.figures.lost === 1);
+      expect(lines).toEqual([
+        [
+          'alerts cannot be sent now',
+          { destination: 'team', fault: 'the secret called hook cannot be read now: PostgreSQL is away' },
+        ],
+      ]);
+    });
   });
 
   it('whose answer never ends is not read', async () => {
