@@ -17,6 +17,15 @@ module.exports = {
       to: { path: '^src/(?!runner/|kernel/|generated/)' },
     },
     {
+      name: 'runner-starts-children-in-one-place',
+      comment:
+        'child.ts keeps the terminals of sessions from what it starts. The two programs of agents run in a terminal of ' +
+        'their own, in processes of their own, and have no other.',
+      severity: 'error',
+      from: { path: '^src/runner/', pathNot: '^src/runner/(child|agent/(acp|stdin)-main)\\.ts$' },
+      to: { path: '^(node:)?(child_process|cluster)$', dependencyTypesNot: ['type-only'] },
+    },
+    {
       name: 'gateway-not-into-runner',
       severity: 'error',
       from: { path: '^src/', pathNot: '^src/runner/' },

@@ -4,6 +4,8 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { prepareDataDirectory } from './config/data-directory.js';
 import { ConfigurationError, loadConfig } from './config/load.js';
+import { mask } from './kernel/mask.js';
+import { closeInherited } from './kernel/inherited-descriptors.js';
 
 /** sysexits.h EX_CONFIG: the configuration is wrong. */
 const EXIT_CONFIG = 78;
@@ -11,7 +13,8 @@ const EXIT_CONFIG = 78;
 /** Says what is wrong in plain words, without a stack: the reader is an operator. */
 function fail(error: unknown): never {
   const message = error instanceof Error ? error.message : String(error);
-  process.stderr.write(`gatehouse: ${message}\n`);
+  // What is wrong in the configuration names its variables, which the mask would take for secrets; it has no values of such.
+  process.stderr.write(`gatehouse: ${error instanceof ConfigurationError ? message : mask(message)}\n`);
   process.exit(error instanceof ConfigurationError ? EXIT_CONFIG : 1);
 }
 
@@ -47,6 +50,8 @@ function cacheCompiledCode(): void {
   const build = fileURLToPath(new URL('..', import.meta.url));
   if (statSync(build).uid === process.getuid?.()) enableCompileCache(join(build, 'compile-cache'));
 }
+// What is open to us by mistake is not passed on to PostgreSQL.
+closeInherited();
 cacheCompiledCode();
 // Stacks of our own code name its sources. Reading everybody else's maps as well would take a tenth of a start.
 setSourceMapsSupport(true, { nodeModules: false });

@@ -6,7 +6,7 @@ import { availableParallelism } from 'node:os';
  * failed has said.
  */
 
-const CHECKS = ['lint', 'types', 'imports', 'format', 'proto'];
+const CHECKS = ['lint', 'types', 'imports', 'format', 'proto', 'secrets'];
 const named = process.argv.slice(2);
 const waiting = named.length === 0 ? [...CHECKS] : named;
 

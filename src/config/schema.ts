@@ -2,6 +2,7 @@ import { isIP } from 'node:net';
 import { z } from 'zod';
 import { isCidr } from '../kernel/cidr.js';
 import { MASTER_KEY_EXPECTED, parseMasterKey } from './master-key.js';
+import { SANDBOXES } from '../kernel/link.js';
 import { isWebhookAddress, WEBHOOK_EXPECTED } from './webhooks.js';
 
 /** Values that were published as examples: as a secret they are no secret. */
@@ -147,6 +148,8 @@ export const environmentSchema = z.object({
     .default('gatehouse/'),
   WORKTREES_PER_USER: integer(1, 100_000, 20),
   WORKTREES_PER_TENANT: integer(1, 100_000, 200),
+  SANDBOX: z.enum(SANDBOXES, { error: 'none or bwrap' }).default('none'),
+  SANDBOX_READ_ONLY: folders(),
   AGENTS_CONFIG: z.string().max(4096).default('config/agents.yaml'),
   AGENTS_PER_USER: integer(1, 100_000, 10),
   AGENTS_PER_TENANT: integer(1, 100_000, 100),

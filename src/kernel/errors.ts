@@ -3,6 +3,8 @@
  *
  * A code is stable: clients match on it. The message is public text; the cause is internal and only ever logged.
  */
+import { mask } from './mask.js';
+import { maskValue } from './mask-value.js';
 
 /** gRPC status codes by name (google.rpc.Code), so that this file needs no gRPC library. */
 const Grpc = {
@@ -129,8 +131,8 @@ export interface ErrorDetails {
 export class DomainError extends Error {
   /**
    * @param code stable, from {@link ERRORS}
-   * @param message public text: shown to the caller, so no secret and no internal reason
-   * @param options `details` are public; `cause` is internal and only logged; `reason` is internal and goes into the
+   * @param message public text: shown to the caller, so no internal reason; a secret that got into it is masked
+   * @param options `details` are public and masked too; `cause` is internal and only logged; `reason` is internal and goes into the
    *   audit trail: a fixed word of ours such as `alg_not_allowed`, never anything a caller sent
    */
   constructor(
@@ -138,9 +140,9 @@ export class DomainError extends Error {
     message: string,
     options: { details?: ErrorDetails; cause?: unknown; reason?: string } = {},
   ) {
-    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    super(mask(message), options.cause === undefined ? undefined : { cause: options.cause });
     this.name = 'DomainError';
-    this.details = options.details;
+    this.details = maskDetails(options.details);
     this.reason = options.reason;
   }
 
@@ -150,6 +152,16 @@ export class DomainError extends Error {
   get answer(): Answer {
     return ERRORS[this.code];
   }
+}
+
+/** A copy with every text in it masked, a list of what is at stake in its full length. */
+function maskDetails(details: ErrorDetails | undefined): ErrorDetails | undefined {
+  if (details === undefined) return undefined;
+  const { at_stake: stake, ...rest } = details;
+  return {
+    ...(maskValue(rest) as ErrorDetails),
+    ...(stake && { at_stake: stake.map(({ kind, what }) => ({ kind, what: mask(what) })) }),
+  };
 }
 
 /** Is this string one of our codes? Used where a code arrives over the link. */

@@ -10,6 +10,14 @@ export type AttachMode = 'controller' | 'viewer';
 export const CONTROL_SOCKET = 'control.sock';
 export const BYTES_SOCKET = 'bytes.sock';
 
+/** Exit codes of a runner that was asked for a sandbox and cannot make one: what it lacks. */
+export const EXIT_NO_BUBBLEWRAP = 69;
+export const EXIT_NO_NAMESPACES = 71;
+
+/** What a session runs in: nothing of its own, or a sandbox made by bubblewrap. */
+export const SANDBOXES = ['none', 'bwrap'] as const;
+export type SandboxKind = (typeof SANDBOXES)[number];
+
 /** What the two sides say to each other over TLS, so that a port is never taken for the other one (ALPN, RFC 7301). */
 export const CONTROL_PROTOCOL = 'h2';
 export const BYTES_PROTOCOL = 'gatehouse.link.v1';

@@ -10,7 +10,8 @@ function packageFolder(): string {
   }
 }
 
-const PACKAGE = packageFolder();
+/** Where this package is. */
+export const PACKAGE = packageFolder();
 
 const { version, engines } = JSON.parse(readFileSync(join(PACKAGE, 'package.json'), 'utf8')) as {
   version: string;

@@ -105,6 +105,8 @@ export class SessionStarts {
         command: command.command,
         // Of a worktree it is known since the row was inserted.
         ...(row.cwd === '' ? {} : { cwd: row.cwd }),
+        ...(row.worktreeId === null ? {} : { worktree_id: row.worktreeId }),
+        sandbox: this.config.SANDBOX,
         env: command.env,
         cols: command.cols,
         rows: command.rows,

@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import type { Config } from '../config/load.js';
 import { inheritedEnvironment } from '../config/inherited-environment.js';
 import { DomainError } from '../kernel/errors.js';
-import { CONTROL_SOCKET } from '../kernel/link.js';
+import { CONTROL_SOCKET, EXIT_NO_BUBBLEWRAP, EXIT_NO_NAMESPACES } from '../kernel/link.js';
 import { socketDirectory } from '../kernel/private-directory.js';
 import type { RunnerSession__Output } from '../generated/gatehouse/runner/v1/RunnerSession.js';
 import { ByteLink } from './byte-link.js';
@@ -27,6 +27,11 @@ const END_MS = 3000;
  */
 const YOUNG_MIB = 2;
 const MAX_LOG_BYTES = 10 * 1024 * 1024;
+/** What a runner that ends with this code has not got. */
+const LACKS: ReadonlyMap<number, string> = new Map([
+  [EXIT_NO_BUBBLEWRAP, '/usr/bin/bwrap is not there (install bubblewrap)'],
+  [EXIT_NO_NAMESPACES, 'bubblewrap may make no namespaces on this machine'],
+]);
 /** Longest socket file name in the runner's folder. */
 const LONGEST_NAME = CONTROL_SOCKET.length;
 
@@ -50,14 +55,22 @@ export async function ensureRunner(client: RunnerClient, config: Config): Promis
   const { endpoint } = client;
   const directory = endpoint.own;
   if (directory === null) {
-    if ((await answers(client, START_MS)) && (await answersBytes(endpoint))) return false;
+    if ((await answers(client, START_MS)) && (await answersBytes(endpoint))) {
+      await requireSandbox(client, config);
+      return false;
+    }
     throw new Error(`No runner answers ${endpoint.place}: ${await endpoint.diagnose()}.`);
   }
-  if (await answers(client, endpoint.isThere() ? PROBE_MS : 1)) return false;
-  const log = spawnRunner(directory, config);
+  if (await answers(client, endpoint.isThere() ? PROBE_MS : 1)) {
+    await requireSandbox(client, config);
+    return false;
+  }
+  const { log, exit } = spawnRunner(directory, config);
   const deadline = Date.now() + START_MS;
   while (Date.now() < deadline) {
     if (await answers(client, PROBE_MS)) return true;
+    const lack = LACKS.get(exit.code ?? 0);
+    if (lack !== undefined) throw new Error(`SANDBOX=${config.SANDBOX} cannot be had: ${lack}.`);
   }
   if (await accepts(join(directory, CONTROL_SOCKET))) {
     throw new Error(`A runner has ${directory} and does not answer; end it (its sessions go with it), or wait.`);
@@ -79,6 +92,16 @@ export async function endRunnerProcess(client: RunnerClient): Promise<RunnerSess
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
   return sessions;
+}
+
+/** A runner may be another's to start, or one that was started with other settings. @throws Error */
+async function requireSandbox(client: RunnerClient, { SANDBOX: wanted }: Config): Promise<void> {
+  const { sandbox = 'none' } = await client.info();
+  if (wanted === 'none' || sandbox === wanted) return;
+  throw new Error(
+    `SANDBOX=${wanted}, but the runner ${client.endpoint.place} was started with --sandbox ${sandbox}: ` +
+      'end it, which ends its sessions, and start it anew.',
+  );
 }
 
 /** A zombie is gone: its parent has just not looked yet. */
@@ -130,11 +153,12 @@ async function answersBytes(endpoint: RunnerEndpoint): Promise<boolean> {
 }
 
 /** The runner inherits no secret: only what its children may have too. */
-function spawnRunner(directory: string, config: Config): string {
+function spawnRunner(directory: string, config: Config): { log: string; exit: { code: number | null } } {
   const entry = join(dirname(fileURLToPath(import.meta.url)), '..', 'runner', 'main.js');
   const log = join(config.dataDir, 'runner.log');
   if (existsSync(log) && statSync(log).size > MAX_LOG_BYTES) renameSync(log, `${log}.1`);
   const output = openSync(log, 'a', 0o600);
+  const exit: { code: number | null } = { code: null };
   try {
     // A SIGUSR1, which any process of this user can send, must not open Node's inspector.
     const args = ['--disable-sigusr1', `--max-semi-space-size=${YOUNG_MIB}`, entry];
@@ -144,6 +168,8 @@ function spawnRunner(directory: string, config: Config): string {
     args.push('--worktree-root', config.WORKTREE_ROOT ?? join(config.dataDir, 'worktrees'));
     for (const root of config.PROJECT_ROOTS) args.push('--project-root', root);
     for (const repository of config.TRUSTED_REPOSITORIES) args.push('--trusted-repository', repository);
+    args.push('--sandbox', config.SANDBOX);
+    for (const path of config.SANDBOX_READ_ONLY) args.push('--sandbox-read-only', path);
     const runner = spawn(process.execPath, args, {
       detached: true,
       stdio: ['ignore', output, output],
@@ -151,9 +177,12 @@ function spawnRunner(directory: string, config: Config): string {
       env: inheritedEnvironment(),
     });
     // A runner that cannot be started does not answer, which is said in the end.
-    runner.on('error', () => undefined).unref();
+    runner
+      .on('error', () => undefined)
+      .on('exit', (code) => (exit.code = code))
+      .unref();
   } finally {
     closeSync(output);
   }
-  return log;
+  return { log, exit };
 }

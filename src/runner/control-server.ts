@@ -8,12 +8,14 @@ import type { StartResponse } from '../generated/gatehouse/runner/v1/StartRespon
 import type { WatchRequest__Output } from '../generated/gatehouse/runner/v1/WatchRequest.js';
 import type { WatchResponse } from '../generated/gatehouse/runner/v1/WatchResponse.js';
 import { DomainError } from '../kernel/errors.js';
+import type { SandboxKind } from '../kernel/link.js';
 import { SIGNALS } from '../kernel/terminal.js';
 import { describe } from './describe.js';
 import type { Worktrees } from './git/worktrees.js';
 import { loadRunnerProto, loadWorktreeProto } from './proto.js';
 import type { Registry } from './registry.js';
 import { rpcError, unary } from './rpc.js';
+import { confine, type Sandbox } from './sandbox/sandbox.js';
 import { worktreeHandlers } from './worktree-handlers.js';
 
 /** One answer of ReadOutput at most. */
@@ -26,11 +28,12 @@ export interface RunnerInfo {
   readonly id: string;
   readonly epoch: string;
   readonly version: string;
+  readonly sandbox: SandboxKind;
 }
 
 /**
  * @param shutdown ends all sessions; the runner exits some time after it has resolved
- * @param worktrees of the runner, for the second service
+ * @param places its worktrees, for the second service, and the sandbox that sessions run in, if any
  * @param options of grpc-js, for the connections
  */
 export function createControlServer(
@@ -38,13 +41,13 @@ export function createControlServer(
   info: RunnerInfo,
   log: Logger,
   shutdown: () => Promise<void>,
-  worktrees: Worktrees,
+  { worktrees, sandbox }: { readonly worktrees: Worktrees; readonly sandbox: Sandbox | undefined },
   options: ChannelOptions = {},
 ): Server {
   const server = new Server(options);
   const handlers: RunnerServiceHandlers = {
     Info: unary(log, () => ({ ...info, pid: process.pid })),
-    Start: unary(log, (request) => start(registry, request)),
+    Start: unary(log, (request) => start(registry, sandbox, request)),
     List: unary(log, () => ({ sessions: registry.list().map(describe) })),
     Write: unary(log, ({ id, data }) => {
       registry.get(id ?? '').write(data ?? Buffer.alloc(0));
@@ -77,7 +80,12 @@ export function createControlServer(
   return server;
 }
 
-function start(registry: Registry, request: StartRequest__Output): StartResponse {
+async function start(
+  registry: Registry,
+  sandbox: Sandbox | undefined,
+  request: StartRequest__Output,
+): Promise<StartResponse> {
+  const confinement = await confine(sandbox, request);
   const { session, command, cwd } = registry.start({
     id: request.id ?? '',
     command: request.command ?? [],
@@ -86,6 +94,7 @@ function start(registry: Registry, request: StartRequest__Output): StartResponse
     cols: request.cols ?? 0,
     rows: request.rows ?? 0,
     lifetime: { idleSeconds: request.idle_timeout_seconds ?? 0, maxSeconds: request.max_duration_seconds ?? 0 },
+    confinement,
   });
   return { session: describe(session), command, cwd };
 }

@@ -4,26 +4,30 @@
  *     node runner/main.js --dir <socket directory> [--id-file path] [--ring-bytes n] [--rings-total-bytes n]
  *         [--max-sessions n] [--retention-seconds n]
  *         [--project-root folder]… [--trusted-repository folder]… [--worktree-root folder]
+ *         [--sockets-for-group name]
+ *         [--sandbox none|bwrap] [--sandbox-read-only path]…
  *         [--listen address --control-port n --bytes-port n --tls-cert file --tls-key file --tls-ca file
  *         [--tls-gateways name,…]]
  *
  * It listens on `control.sock` (gRPC) and `bytes.sock` (kernel/link.ts) in that directory, both for their owner only,
+ * or for one group too, in which the gateway of another user is (docs/two-users.md),
  * and where it is told to, on two ports for gateways of other machines, with TLS on both sides (docs/remote-runner.md).
  * It knows no users. There is one runner for a directory; a second one exits at once.
  */
 import { mkdirSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { pino } from 'pino';
 import { randomToken } from '../kernel/ids.js';
+import { closeInherited } from '../kernel/inherited-descriptors.js';
 import { CONTROL_SOCKET } from '../kernel/link.js';
+import { maskLine } from '../kernel/mask-line.js';
 import { VERSION } from '../kernel/package.js';
 import { serveAgents } from './agent/agent-server.js';
 import { Agents } from './agent/agents.js';
 import { Detector } from './agent/detect.js';
 import { claimSocket } from './claim.js';
 import { createControlServer } from './control-server.js';
-import { closeInherited } from './descriptors.js';
 import { RUNNER_MARKER } from './environment.js';
 import { Places } from './git/places.js';
 import { baseEnvironment } from './git/settings.js';
@@ -35,6 +39,7 @@ import type { Listener, Services } from './listeners.js';
 import { parseOptions, type RunnerOptions } from './options.js';
 import { runnerMark } from './processes.js';
 import { Registry } from './registry.js';
+import { Sandbox, SandboxUnavailable } from './sandbox/sandbox.js';
 import { SessionGroups } from './session-groups.js';
 import { TlsListener } from './tls-listener.js';
 import { UnixListener } from './unix-listener.js';
@@ -42,7 +47,15 @@ import { UnixListener } from './unix-listener.js';
 /** How long clients have to read what was sent before the runner exits. */
 const FAREWELL_MS = 1000;
 
-const log = pino({ name: 'runner' });
+const output = pino.destination(1);
+const log = pino(
+  { name: 'runner' },
+  {
+    write: (line) => {
+      output.write(maskLine(line));
+    },
+  },
+);
 
 interface Running {
   readonly registry: Registry;
@@ -60,16 +73,18 @@ async function main(options: RunnerOptions): Promise<void> {
   const id = runnerId(resolve(options.idFile));
   const groups = new SessionGroups(id);
   const registry = createRegistry(options, id, epoch, groups);
-  const agents = new Agents(registry, { directory, baseEnvironment: process.env, log });
+  const worktrees = createWorktrees(options, id);
+  const sandbox = await openSandbox(options, directory, worktrees);
+  const agents = new Agents(registry, { directory, baseEnvironment: process.env, log, sandbox });
   const detector = new Detector(process.env);
   const shutdown = async (): Promise<void> => {
     await endAll(running);
     void leave(running);
   };
-  const worktrees = createWorktrees(options, id);
+  const info = { id, epoch, version: VERSION, sandbox: options.sandbox };
   const listeners = createListeners(options, directory, {
     control: (channel) => {
-      const server = createControlServer(registry, { id, epoch, version: VERSION }, log, shutdown, worktrees, channel);
+      const server = createControlServer(registry, info, log, shutdown, { worktrees, sandbox }, channel);
       serveAgents(server, agents, detector, log);
       return server;
     },
@@ -92,9 +107,25 @@ async function main(options: RunnerOptions): Promise<void> {
   await worktrees.open();
 }
 
+/** @throws SandboxUnavailable when one is asked for that this machine cannot make */
+async function openSandbox(
+  { sandbox, sandboxReadOnly, projectRoots, idFile, worktreeRoot }: RunnerOptions,
+  directory: string,
+  worktrees: Worktrees,
+): Promise<Sandbox | undefined> {
+  if (sandbox === 'none') return undefined;
+  return Sandbox.open({
+    projectRoots,
+    readOnly: sandboxReadOnly,
+    // The id of a gateway's own runner lies in the gateway's DATA_DIR, with its secrets.
+    hidden: [directory, dirname(resolve(idFile)), worktreeRoot],
+    worktree: (id) => worktrees.read(id, ({ entry }) => Promise.resolve(entry)),
+  });
+}
+
 /** The sockets of the folder come last: what cannot listen elsewhere leaves none behind. */
 function createListeners(options: RunnerOptions, directory: string, services: Services): Listener[] {
-  const unix = new UnixListener(directory, services, log);
+  const unix = new UnixListener(directory, options.socketsForGroup, services, log);
   return options.tls ? [new TlsListener(options.tls, services, log), unix] : [unix];
 }
 
@@ -178,5 +209,5 @@ try {
   await main(parseOptions(process.argv.slice(2)));
 } catch (error) {
   log.fatal({ err: error }, 'the runner could not start');
-  process.exit(1);
+  process.exit(error instanceof SandboxUnavailable ? error.exitCode : 1);
 }

@@ -6,7 +6,7 @@
  * thread pool, where they wait for whatever else is there.
  */
 import { createRequire } from 'node:module';
-import { withoutGaps } from './descriptors.js';
+import { addMaster, withoutGaps } from './descriptors.js';
 import type { SessionGroup } from './session-group.js';
 
 interface NativeFork {
@@ -39,9 +39,6 @@ const { loadNativeModule } = require('node-pty/lib/utils.js') as {
 };
 const native = loadNativeModule('pty').module;
 
-/** The masters of all sessions: descriptors that no other session's process may inherit. */
-const masters = new Set<number>();
-
 export interface ForkOptions {
   readonly command: readonly string[];
   readonly cwd: string;
@@ -61,17 +58,10 @@ export function forkPty(options: ForkOptions, onExit: (exitCode: number, signal:
   const env = Object.entries(options.env).map(([name, value]) => `${name}=${value}`);
   // -1: keep user and group. true: the line discipline erases whole UTF-8 characters. '': the helper is for macOS.
   const fork = (): NativeFork =>
-    withoutGaps(Math.max(-1, ...masters), () =>
-      native.fork(file, args, env, options.cwd, options.cols, options.rows, -1, -1, true, '', onExit),
-    );
+    withoutGaps(() => native.fork(file, args, env, options.cwd, options.cols, options.rows, -1, -1, true, '', onExit));
   const child = options.group ? options.group.enter(fork) : fork();
-  masters.add(child.fd);
+  addMaster(child.fd);
   return child;
-}
-
-/** The master was closed. */
-export function forgetPty(fd: number): void {
-  masters.delete(fd);
 }
 
 /** Sets the window size; the kernel tells the foreground process group when it differs. */

@@ -1,5 +1,7 @@
+import { readFileSync } from 'node:fs';
 import { isAbsolute, join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
+import { SANDBOXES, type SandboxKind } from '../kernel/link.js';
 import { MIN_RING_BYTES } from './ring-budget.js';
 import { parseTlsOptions, TLS_FLAGS, type TlsOptions } from './tls-options.js';
 
@@ -19,6 +21,12 @@ export interface RunnerOptions {
   readonly trustedRepositories: readonly string[];
   /** Where worktrees are made. */
   readonly worktreeRoot: string;
+  /** The id of the group that may use the sockets beside their owner; null: nobody else may. */
+  readonly socketsForGroup: number | null;
+  /** What sessions run in. */
+  readonly sandbox: SandboxKind;
+  /** What every sandbox shows beside the system. */
+  readonly sandboxReadOnly: readonly string[];
   /** For gateways of other machines; null: there are none. */
   readonly tls: TlsOptions | null;
 }
@@ -43,6 +51,9 @@ export function parseOptions(args: readonly string[]): RunnerOptions {
       'project-root': { type: 'string', multiple: true, default: [] },
       'trusted-repository': { type: 'string', multiple: true, default: [] },
       'worktree-root': { type: 'string' },
+      'sockets-for-group': { type: 'string' },
+      sandbox: { type: 'string', default: 'none' },
+      'sandbox-read-only': { type: 'string', multiple: true, default: [] },
       ...TLS_FLAGS,
     },
   });
@@ -57,8 +68,26 @@ export function parseOptions(args: readonly string[]): RunnerOptions {
     projectRoots: values['project-root'].map((each) => parseFolder('--project-root', each)),
     trustedRepositories: values['trusted-repository'].map((each) => parseFolder('--trusted-repository', each)),
     worktreeRoot: parseFolder('--worktree-root', values['worktree-root'] ?? resolve(values.dir, 'worktrees')),
+    socketsForGroup: groupOf(values['sockets-for-group']),
+    sandbox: parseSandbox(values.sandbox),
+    sandboxReadOnly: values['sandbox-read-only'].map((each) => parseFolder('--sandbox-read-only', each)),
     tls: parseTlsOptions(values),
   };
+}
+
+function groupOf(name: string | undefined): number | null {
+  if (name === undefined) return null;
+  for (const line of readFileSync('/etc/group', 'utf8').split('\n')) {
+    const [found, , id = ''] = line.split(':');
+    if (found === name && /^\d+$/.test(id)) return Number(id);
+  }
+  throw new TypeError(`--sockets-for-group: there is no group ${name} on this machine`);
+}
+
+function parseSandbox(text: string): SandboxKind {
+  const found = SANDBOXES.find((each) => each === text);
+  if (found !== undefined) return found;
+  throw new TypeError(`--sandbox must be one of ${SANDBOXES.join(', ')}`);
 }
 
 function parseFolder(flag: string, text: string): string {

@@ -1,9 +1,10 @@
 import { closeSync, constants as fsConstants, openSync, readSync } from 'node:fs';
 import { constants } from 'node:os';
 import { ReadStream } from 'node:tty';
+import { forgetMaster } from './descriptors.js';
 import { errnoOf } from './errno.js';
 import { InputQueue } from './input-queue.js';
-import { type ForkOptions, forgetPty, forkPty, resizePty } from './native-pty.js';
+import { type ForkOptions, forkPty, resizePty } from './native-pty.js';
 import { readProcess } from './processes.js';
 
 export interface ExitStatus {
@@ -180,7 +181,7 @@ export class Pty {
   #close(): void {
     this.#closeSlave();
     this.#stream.destroy();
-    forgetPty(this.#fd);
+    forgetMaster(this.#fd);
   }
 
   #closeSlave(): void {

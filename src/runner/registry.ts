@@ -6,6 +6,7 @@ import { sessionEnvironment } from './environment.js';
 import { type Lifetime, lifetimeEnd } from './lifetime.js';
 import { runnerMark } from './processes.js';
 import { RingBudget } from './ring-budget.js';
+import type { Confinement } from './sandbox/sandbox.js';
 import { Screens } from './screen/screens.js';
 import { Session } from './session.js';
 import type { SessionGroups } from './session-groups.js';
@@ -47,6 +48,8 @@ export interface StartOptions {
   readonly lifetime: Lifetime;
   /** Variables of ours, which the caller may not set. */
   readonly ownEnv?: Readonly<Record<string, string>>;
+  /** Its sandbox, where it has one. */
+  readonly confinement?: Confinement | undefined;
 }
 
 /** Who is told what happens to sessions. */
@@ -102,12 +105,13 @@ export class Registry {
     const inherited = sessionEnvironment(baseEnvironment, asked.env, asked.id, runnerMark(this.options.id));
     const env = { ...inherited, ...asked.ownEnv };
     const command = resolveCommand(asked.command, baseEnvironment['SHELL']);
-    const cwd = resolveDirectory(asked.cwd);
+    const cwd = resolveDirectory(asked.confinement?.cwd ?? asked.cwd);
     checkStartable(command, cwd, env);
+    const run = asked.confinement?.wrap({ command, cwd, env }) ?? { command, cwd, env };
     if (this.#running.size >= maxSessions) throw new DomainError('SESSION_LIMIT', 'The runner has no room left.');
     const group = this.options.groups?.create(asked.id);
     const session = startSession({
-      ...{ id: asked.id, cols: asked.cols, rows: asked.rows, lifetime: asked.lifetime, command, cwd, env, epoch },
+      ...{ id: asked.id, cols: asked.cols, rows: asked.rows, lifetime: asked.lifetime, ...run, epoch },
       ...{
         ringBytes,
         ringBudget: this.#ringBudget,

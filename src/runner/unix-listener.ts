@@ -1,4 +1,4 @@
-import { renameSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type Server as NetServer } from 'node:net';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -7,13 +7,15 @@ import type { Logger } from 'pino';
 import { BYTES_SOCKET, CONTROL_SOCKET } from '../kernel/link.js';
 import { type Listener, MAX_LINKS, type Services } from './listeners.js';
 
-/** The way in for gateways of this machine: two sockets in the runner's folder, for their owner only. */
+/** The way in for gateways of this machine: two sockets in the runner's folder, for their owner, and a group if asked. */
 export class UnixListener implements Listener {
   readonly #control: Server;
   readonly #link: NetServer;
 
+  /** @param group the id of the group that may use them too */
   constructor(
     private readonly directory: string,
+    private readonly group: number | null,
     services: Services,
     private readonly log: Logger,
   ) {
@@ -24,7 +26,7 @@ export class UnixListener implements Listener {
     this.#link.maxConnections = MAX_LINKS;
   }
 
-  /** Both sockets are there, for their owner only, before the first call is answered. */
+  /** Both sockets are there, for whom they are meant only, before the first call is answered. */
   async open(): Promise<void> {
     const unclaimed = this.#file(`${BYTES_SOCKET}.${String(process.pid)}`);
     const link = this.#link;
@@ -40,6 +42,7 @@ export class UnixListener implements Listener {
         `unix:${this.#file(CONTROL_SOCKET)}`,
         ServerCredentials.createInsecure(),
       );
+      this.#openToGroup(unclaimed, this.#file(CONTROL_SOCKET));
       renameSync(unclaimed, this.#file(BYTES_SOCKET));
       writeFileSync(this.#file('runner.pid'), `${String(process.pid)}\n`);
     } catch (error) {
@@ -64,6 +67,19 @@ export class UnixListener implements Listener {
   destroy(): void {
     this.#control.forceShutdown(); // removes its socket
     for (const name of [BYTES_SOCKET, 'runner.pid']) rmSync(this.#file(name), { force: true });
+  }
+
+  /** Only who is in the group can reach them: the folder is closed to all others. */
+  #openToGroup(...sockets: string[]): void {
+    if (this.group === null) return;
+    const owner = process.getuid?.() ?? -1;
+    for (const [path, mode] of [
+      ...sockets.map((socket) => [socket, 0o660] as const),
+      [this.directory, 0o750] as const,
+    ]) {
+      chownSync(path, owner, this.group);
+      chmodSync(path, mode);
+    }
   }
 
   #file(name: string): string {

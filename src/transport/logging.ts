@@ -3,11 +3,8 @@ import type { Params } from 'nestjs-pino';
 import pino, { type DestinationStream, type Logger } from 'pino';
 import type { Config } from '../config/load.js';
 import { logFields } from '../kernel/current-context.js';
-import { mask, maskJson } from '../kernel/mask.js';
+import { maskLine } from '../kernel/mask-line.js';
 import { readableLog } from './readable-log.js';
-
-/** A line longer than this is not taken apart, only shown in part. Characters. */
-const MAX_PARSED_LINE = 1024 * 1024;
 
 /**
  * The one logger: JSON for machines, readable in a terminal, every line masked just before it is written, so that no
@@ -29,36 +26,6 @@ export function loggerTo(target: DestinationStream, level: Config['LOG_LEVEL']):
   // By name, as in the audit events that stand among the lines.
   const formatters = { level: (label: string) => ({ level: label }) };
   return pino({ level, base: null, timestamp: isoTime, formatters, mixin: () => logFields() }, masked);
-}
-
-/**
- * A line of pino's with its secrets masked: again one line of JSON, of bounded length. It is done here, where every
- * field has arrived, those of child loggers and serialised errors too.
- */
-export function maskLine(line: string): string {
-  return `${JSON.stringify(maskJson(withoutQueryValues(parsed(line) ?? remains(line))))}\n`;
-}
-
-function parsed(line: string): object | null {
-  if (line.length > MAX_PARSED_LINE) return null;
-  try {
-    const record: unknown = JSON.parse(line);
-    return typeof record === 'object' ? record : null;
-  } catch {
-    return null;
-  }
-}
-
-/** What is told of a line that cannot be taken apart: level and time, with which pino begins every line, and its text. */
-function remains(line: string): object {
-  const [, level, time] = /^\{"level":"([a-z]{1,10})","time":"([0-9TZ:.-]{1,40})"/.exec(line) ?? [];
-  return { level: level ?? 'error', time, msg: mask(line) };
-}
-
-/** TypeORM's errors carry the values of the query, which have no business in the log. */
-function withoutQueryValues(record: object): object {
-  if (!('err' in record) || typeof record.err !== 'object' || record.err === null) return record;
-  return { ...record, err: { ...record.err, parameters: undefined, driverError: undefined } };
 }
 
 /**

@@ -32,7 +32,7 @@ describe('what the command line complains of shows no credential', () => {
   it.each([
     ['a key with a line break', ['list'], { GATEHOUSE_TOKEN: `${KEY}\nmore` }, /GATEHOUSE_TOKEN is no key or token/],
     ['a key with a space', ['list'], { GATEHOUSE_TOKEN: `${KEY} ` }, /GATEHOUSE_TOKEN is no key or token/],
-    ['a key as a command', [KEY], {}, /no command gh_live_Aa0000000000000A_\*\*\*\*/],
+    ['a key as a command', [KEY], {}, /no command gh_live_\*\*\*\*000A/],
     ['a key as an argument', ['kill', KEY], { GATEHOUSE_TOKEN: 'x' }, /^gatehouse: /],
     ['an address with a password', ['list'], { GATEHOUSE_URL: 'ftp://me:hunter2@h', GATEHOUSE_TOKEN: 'x' }, /address/],
     ['no address', ['list'], { GATEHOUSE_URL: 'me:hunter2@h', GATEHOUSE_TOKEN: 'x' }, /address/],

@@ -77,6 +77,13 @@ export class GitRunner {
     return runner;
   }
 
+  /** One whose own environment is this. */
+  static async startIn(env: NodeJS.ProcessEnv, ...flags: string[]): Promise<GitRunner> {
+    const runner = new GitRunner();
+    await runner.run(flags, env);
+    return runner;
+  }
+
   /** Starts a runner over what is there. */
   async run(flags: readonly string[] = [], env: NodeJS.ProcessEnv = process.env): Promise<void> {
     const trusted = ['--trusted-repository', join(this.projects, 'trusted')];

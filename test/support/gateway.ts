@@ -1,10 +1,11 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import jwt from 'jsonwebtoken';
 import { Client } from 'pg';
+import { neverPrinted, requireNoSecrets, secretsOf } from './log-scan.js';
 
 const MAIN = resolve('dist/src/main.js');
 export const SECRET = 'a-secret-for-tests-that-is-long-enough-0123456789';
@@ -86,10 +87,14 @@ export class TestGateway {
     }
   }
 
-  /** The process, its output collected, not waited for. */
-  spawn(): ChildProcess {
+  /**
+   * The process, its output collected, not waited for.
+   * @param behind a command that runs it
+   */
+  spawn(behind: readonly string[] = []): ChildProcess {
     // Room for what a start makes: a fifth of it would be spent on collecting that.
-    const child = spawn(process.execPath, ['--disable-sigusr1', '--min-semi-space-size=16', MAIN], {
+    const command = [...behind, process.execPath, '--disable-sigusr1', '--min-semi-space-size=16', MAIN];
+    const child = spawn(command[0] ?? '', command.slice(1), {
       cwd: this.dataDir.slice(0, this.dataDir.lastIndexOf('/')),
       env: {
         PATH: process.env['PATH'],
@@ -114,26 +119,42 @@ export class TestGateway {
     return child;
   }
 
-  /** Sends a signal and waits for the end; the exit status, or the signal's name. */
+  /**
+   * Sends a signal and waits for the end; the exit status, or the signal's name.
+   * @throws Error when it has printed a secret
+   */
   async end(signal: NodeJS.Signals = 'SIGTERM'): Promise<number | string> {
     const child = this.#process;
     if (child === null) return 0;
     this.#process = null;
-    if (child.exitCode !== null) return child.exitCode;
-    child.kill(signal);
-    return new Promise((done) =>
-      child.once('exit', (code, by) => {
-        done(code ?? by ?? 0);
-      }),
-    );
+    const ended =
+      child.exitCode ??
+      (await new Promise<number | string>((done) => {
+        child.once('exit', (code, by) => {
+          done(code ?? by ?? 0);
+        });
+        child.kill(signal);
+      }));
+    this.requireNoSecrets();
+    return ended;
   }
 
-  /** Ends everything and removes what it left. */
+  /** Nothing that it has printed so far is a secret, but for the first key in its welcome. @throws Error */
+  requireNoSecrets(): void {
+    const { databaseUrl, environment } = this;
+    const variables = { AUTH_SECRET: SECRET, DATABASE_URL: databaseUrl ?? undefined, ...environment };
+    requireNoSecrets(this.stdout, secretsOf(variables));
+  }
+
+  /** Ends everything and removes what it left. @throws Error when it has printed a secret, or its runner has */
   async remove(): Promise<void> {
     await this.end();
     for (const pid of this.runnerPids()) process.kill(pid, 'SIGTERM');
     await until('the end of the runner', () => this.runnerPids().length === 0);
+    const runnerLog = readLog(join(this.dataDir, 'runner.log'));
     rmSync(resolve(this.dataDir, '..'), { recursive: true, force: true });
+    this.requireNoSecrets();
+    requireNoSecrets(runnerLog, secretsOf({ AUTH_SECRET: SECRET, ...this.environment }));
   }
 
   /** The runner of this gateway, if one runs. */
@@ -199,10 +220,16 @@ export function token(claims: Record<string, unknown> = {}, secret = SECRET): st
     aud: 'gatehouse',
     ...claims,
   };
-  return jwt.sign(JSON.parse(JSON.stringify(all)) as object, secret, {
+  const signed = jwt.sign(JSON.parse(JSON.stringify(all)) as object, secret, {
     algorithm: 'HS256',
     noTimestamp: 'iat' in claims && claims['iat'] === undefined,
   });
+  return neverPrinted('a token of a test', signed);
+}
+
+/** What is in a log, nothing where there is none. */
+function readLog(path: string): string {
+  return existsSync(path) ? readFileSync(path, 'utf8') : '';
 }
 
 /** @param template the address of a database to begin as a copy of, to which nobody is connected */

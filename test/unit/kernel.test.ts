@@ -10,7 +10,8 @@ import {
   recycle,
 } from '../../src/kernel/frame.js';
 import { PERMISSIONS } from '../../src/authorization/permissions.js';
-import { mask, maskJson } from '../../src/kernel/mask.js';
+import { mask } from '../../src/kernel/mask.js';
+import { maskValue } from '../../src/kernel/mask-value.js';
 import { Utf8Splitter } from '../../src/pty/utf8-splitter.js';
 import { RepeatCounter } from '../../src/audit/record/repeat-counter.js';
 
@@ -165,7 +166,7 @@ describe('masking', () => {
 
   it.each(PERMISSIONS)('shows the permission %s, wherever it stands', (permission) => {
     const metadata = { permission, rule: `no_role:${permission}`, scopes: [permission, `${permission},pty:view`] };
-    expect(maskJson(metadata)).toEqual(metadata);
+    expect(maskValue(metadata)).toEqual(metadata);
     const message = `This needs the permission ${permission}. (${permission})`;
     for (const text of [permission, message, JSON.stringify(metadata), JSON.stringify(JSON.stringify(metadata))])
       expect(mask(text)).toBe(text);

@@ -1,7 +1,9 @@
 import { describe, expect, it } from '@jest/globals';
 import { generateKey } from '../../src/kernel/api-key-text.js';
-import { mask, maskJson } from '../../src/kernel/mask.js';
-import { loggerTo, maskLine } from '../../src/transport/logging.js';
+import { mask } from '../../src/kernel/mask.js';
+import { maskValue } from '../../src/kernel/mask-value.js';
+import { maskLine } from '../../src/kernel/mask-line.js';
+import { loggerTo } from '../../src/transport/logging.js';
 
 const KEY = generateKey('gh_live').text;
 const JWT = 'eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhIn0.c2lnbmF0dXJl';
@@ -95,7 +97,7 @@ describe('masking a value', () => {
   it('is bounded in depth', () => {
     let value: unknown = 'bottom';
     for (let level = 0; level < 10_000; level += 1) value = [value];
-    expect(JSON.stringify(maskJson(value))).not.toContain('bottom');
+    expect(JSON.stringify(maskValue(value))).not.toContain('bottom');
   });
 
   it('takes a bounded time, whatever the text', () => {

@@ -1,7 +1,9 @@
 import { AUDIT_ACTIONS, type AuditFact, type AuditMetadata, type PersonName } from '../../kernel/audit.js';
-import { isSecretName, mask } from '../../kernel/mask.js';
+import { mask } from '../../kernel/mask.js';
+import { HIDDEN } from '../../kernel/mask-value.js';
 import { DEFAULT_TENANT } from '../../kernel/principal.js';
 import type { RequestContext } from '../../kernel/request-context.js';
+import { isSecretName } from '../../kernel/secret-forms.js';
 
 const MAX_METADATA_BYTES = 8192;
 const MAX_TEXT = 512;
@@ -79,7 +81,7 @@ function cleanMetadata(given: AuditMetadata): { metadata: Metadata; people: Reco
   const metadata: Record<string, Metadata[string]> = {};
   const people: Record<string, string> = {};
   for (const [name, value] of Object.entries(given)) {
-    if (isSecretName(name) && value !== null) metadata[name] = '****';
+    if (isSecretName(name) && value !== null) metadata[name] = HIDDEN;
     else if (isPerson(value)) {
       metadata[name] = clean(value.subject);
       people[name] = value.provider;

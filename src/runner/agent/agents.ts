@@ -4,6 +4,7 @@ import type { Logger } from 'pino';
 import type { StartAgentRequest__Output } from '../../generated/gatehouse/runner/v1/StartAgentRequest.js';
 import { DomainError } from '../../kernel/errors.js';
 import { isId } from '../../kernel/ids.js';
+import { confine, type Confinement, type Sandbox } from '../sandbox/sandbox.js';
 import type { Registry, StartedSession, StartOptions } from '../registry.js';
 import { Agent } from './agent.js';
 import { Caps } from './caps.js';
@@ -20,6 +21,8 @@ export interface AgentsOptions {
   /** The runner's own environment. */
   readonly baseEnvironment: Readonly<Record<string, string | undefined>>;
   readonly log: Logger;
+  /** Where its agents run in sandboxes. */
+  readonly sandbox: Sandbox | undefined;
 }
 
 /** Who is told what happens to agents. */
@@ -84,7 +87,8 @@ export class Agents {
     const { prefix, notApplied } = await this.#caps.prepare(spec);
     const launch = await prepareLaunch(spec, this.#folder, path, (message) => held?.agent.hear(message));
     try {
-      const started = this.registry.start(sessionOptions(request, [...prefix, ...launch.command], launch));
+      const confinement = await confine(this.options.sandbox, request.session ?? {}, launch.shows);
+      const started = this.registry.start(sessionOptions(request, prefix, launch, confinement));
       held = this.#hold(agentId, spec, started, launch);
       return { ...started, agent: held.agent, notApplied };
     } catch (error) {
@@ -165,17 +169,30 @@ export class Agents {
 
 function sessionOptions(
   { session }: StartAgentRequest__Output,
-  command: readonly string[],
+  prefix: readonly string[],
   launch: Launch,
+  confinement: Confinement | undefined,
 ): StartOptions {
   return {
     id: session?.id ?? '',
-    command,
+    command: [...prefix, ...launch.command],
     cwd: session?.cwd,
     env: session?.env ?? {},
     cols: session?.cols ?? 0,
     rows: session?.rows ?? 0,
     lifetime: { idleSeconds: session?.idle_timeout_seconds ?? 0, maxSeconds: session?.max_duration_seconds ?? 0 },
     ownEnv: launch.env,
+    confinement: confinement && behind(prefix, launch, confinement),
+  };
+}
+
+/** The caps are put on from outside, by a service manager that is not to be seen in the sandbox. */
+function behind(prefix: readonly string[], { command }: Launch, confinement: Confinement): Confinement {
+  return {
+    cwd: confinement.cwd,
+    wrap: (run) => {
+      const inner = confinement.wrap({ ...run, command });
+      return { ...inner, command: [...prefix, ...inner.command] };
+    },
   };
 }

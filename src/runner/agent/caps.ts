@@ -3,8 +3,8 @@
  * controller, so a cap is put on by the service manager: the agent is started in a scope of its own. It leaves its
  * session's group with that, and is found by descent, kernel session and environment when it is ended.
  */
-import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
+import { endsWell } from '../child.js';
 import { findProgram } from './program.js';
 
 /** Where systemd is the one that started the machine. */
@@ -62,11 +62,8 @@ export class Caps {
     if (!isRoot) return 'the runner is not root';
     if (findProgram('systemd-run', path, 'systemd-run') === undefined) return 'systemd-run is not installed';
     const [file, ...args] = [...this.#command([`MemoryMax=${TRY_BYTES}`, 'CPUQuota=100%']), 'true'];
-    return new Promise((resolve) => {
-      execFile(file, args, { timeout: TRY_MS, env: { PATH: path }, killSignal: 'SIGKILL' }, (error) => {
-        resolve(error ? 'systemd-run makes no scope here' : null);
-      });
-    });
+    const works = await endsWell(file, args, { PATH: path ?? '' }, TRY_MS);
+    return works ? null : 'systemd-run makes no scope here';
   }
 
   #command(properties: readonly string[]): string[] {

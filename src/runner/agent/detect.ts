@@ -1,9 +1,9 @@
 /** Which programs are installed, and what each says of its version. */
-import { type ChildProcess, spawn } from 'node:child_process';
 import { realpathSync, statSync } from 'node:fs';
 import { LRUCache } from 'lru-cache';
 import { isInheritedEnvironmentName } from '../../kernel/environment.js';
 import { DomainError } from '../../kernel/errors.js';
+import { endGroup, startChild } from '../child.js';
 import { findProgram } from './program.js';
 
 /** Programs of one question. */
@@ -91,30 +91,21 @@ export class Detector {
 /** What the program writes until it ends, its output is enough, or its time is over; then nothing of it is left. */
 function answerOf(file: string, args: readonly string[], env: Record<string, string>, limit: number): Promise<string> {
   return new Promise((resolve) => {
-    const child = spawn(file, args, { env, cwd: '/', stdio: ['ignore', 'pipe', 'ignore'], detached: true });
+    const child = startChild(file, args, { env, cwd: '/', stdio: ['ignore', 'pipe', 'ignore'] });
     const chunks: Buffer[] = [];
     const finish = (): void => {
       clearTimeout(timer);
       endGroup(child);
-      child.stdout.destroy();
+      child.stdout?.destroy();
       resolve(Buffer.concat(chunks).toString().slice(0, MAX_ANSWER_BYTES));
     };
     const timer = setTimeout(finish, limit);
-    child.stdout.on('data', (chunk: Buffer) => {
+    child.stdout?.on('data', (chunk: Buffer) => {
       chunks.push(chunk);
       if (chunks.reduce((sum, { length }) => sum + length, 0) >= MAX_ANSWER_BYTES) finish();
     });
     child.once('close', finish).once('error', finish);
   });
-}
-
-function endGroup(child: ChildProcess): void {
-  if (child.pid === undefined) return;
-  try {
-    process.kill(-child.pid, 'SIGKILL');
-  } catch {
-    // Nobody is left in it.
-  }
 }
 
 function firstLine(text: string): string {

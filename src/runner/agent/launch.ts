@@ -1,17 +1,26 @@
 /** How an agent is started: its argument vector, what it finds in its environment, and the files it is given. */
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { DomainError } from '../../kernel/errors.js';
 import { randomToken } from '../../kernel/ids.js';
+import { PACKAGE } from '../../kernel/package.js';
 import { Channel } from './channel.js';
 import { CHANNEL_SOCKET, CHANNEL_TOKEN, type FromAgent } from './channel-messages.js';
 import { claudeSettings, HOOK_PROGRAM } from './claude-settings.js';
 import { findProgram } from './program.js';
+import type { Extra } from '../sandbox/sandbox.js';
 import type { Spec } from './spec.js';
 
 const STDIN_PROGRAM = fileURLToPath(new URL('./stdin-main.js', import.meta.url));
 const ACP_PROGRAM = fileURLToPath(new URL('./acp-main.js', import.meta.url));
+
+/** The programs of ours that run beside an agent, and what they are made of: of this package nothing else. */
+const OUR_CODE = [
+  process.execPath,
+  resolve(fileURLToPath(new URL('../..', import.meta.url))),
+  ...['package.json', 'proto', 'node_modules'].map((name) => join(PACKAGE, name)),
+];
 
 /** What an agent is started with. */
 export interface Launch {
@@ -19,6 +28,8 @@ export interface Launch {
   /** Beside what every session has. */
   readonly env: Readonly<Record<string, string>>;
   readonly channel: Channel | undefined;
+  /** What it needs to be shown in a sandbox. */
+  readonly shows: Extra;
   /** It has ended: nothing of it is left. */
   dispose(): void;
 }
@@ -50,11 +61,18 @@ export async function prepareLaunch(
     const kind = spec.acp ? 'acp' : spec.hooks;
     if (kind !== '') channel = await Channel.open(join(own, 's'), kind, heard);
     const env = channel ? { [CHANNEL_SOCKET]: channel.path, [CHANNEL_TOKEN]: channel.token } : {};
-    return { command: commandOf(spec, program, own), env, channel, dispose };
+    return { command: commandOf(spec, program, own), env, channel, shows: showsOf(spec, own), dispose };
   } catch (error) {
     dispose();
     throw error;
   }
+}
+
+/** Its own folder, with the socket for its hooks; written to only where a prompt is taken out of it. */
+function showsOf(spec: Spec, own: string): Extra {
+  const takes = spec.delivery === 'stdin';
+  const ours = spec.acp || takes || spec.hooks !== '' ? OUR_CODE : [];
+  return { readOnly: takes ? ours : [...ours, own], writable: takes ? [own] : [] };
 }
 
 function commandOf(spec: Spec, program: string, own: string): string[] {

@@ -1,5 +1,6 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { DomainError } from '../../kernel/errors.js';
+import { endGroup, startChild } from '../child.js';
 import { errnoOf } from '../errno.js';
 
 /** How long a call may take that names no time of its own. */
@@ -41,7 +42,7 @@ const running = new Set<ChildProcess>();
 
 // Each has a process group of its own, so nobody else ends them with the runner.
 process.on('exit', () => {
-  for (const child of running) killGroup(child);
+  for (const child of running) endGroup(child);
 });
 
 /**
@@ -103,18 +104,18 @@ const onNetwork = new Turns(MAX_ON_NETWORK);
 function execute(run: GitRun): Promise<GitResult> {
   const { maxBytes = DEFAULT_MAX_BYTES, timeoutMs = DEFAULT_TIMEOUT_MS, input } = run;
   return new Promise((resolve, reject) => {
-    const child = spawn('git', [...run.args], {
-      ...{ cwd: run.cwd, env: { ...run.env }, detached: true },
+    const child = startChild('git', run.args, {
+      ...{ cwd: run.cwd, env: run.env },
       stdio: [input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
     });
     running.add(child);
     const output = new Output(maxBytes, () => {
-      killGroup(child);
+      endGroup(child);
     });
     let late = false;
     const timer = setTimeout(() => {
       late = true;
-      killGroup(child);
+      endGroup(child);
       // A helper that left the group may hold them for ever.
       for (const pipe of [child.stdin, child.stdout, child.stderr]) pipe?.destroy();
     }, timeoutMs);
@@ -136,7 +137,7 @@ function execute(run: GitRun): Promise<GitResult> {
     });
     child.on('exit', () => {
       // A helper that it left behind would hold its pipes open.
-      killGroup(child);
+      endGroup(child);
     });
     child.on('close', (code) => {
       settle();
@@ -149,14 +150,6 @@ function execute(run: GitRun): Promise<GitResult> {
 function startFailure(error: Error): DomainError {
   const message = errnoOf(error) === 'ENOENT' ? 'git is not installed on the runner.' : 'git could not be started.';
   return new DomainError('GIT_FAILED', message, { cause: error });
-}
-
-function killGroup({ pid }: ChildProcess): void {
-  try {
-    if (pid !== undefined) process.kill(-pid, 'SIGKILL');
-  } catch {
-    // nobody is left in it
-  }
 }
 
 /** What a process has said, up to a bound. */

@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { credentials, type ServiceError } from '@grpc/grpc-js';
 import type { AgentSpec } from '../../../src/generated/gatehouse/runner/v1/AgentSpec.js';
@@ -51,15 +51,23 @@ export class AgentRunner {
     watch.on('error', () => undefined);
   }
 
-  /** @param scripts of test/support/agents, each in PATH under its name */
-  static async start(scripts: readonly string[]): Promise<AgentRunner> {
+  /**
+   * @param scripts of test/support/agents, each in PATH under its name
+   * @param flags of the runner; a sandbox is shown what they need
+   */
+  static async start(scripts: readonly string[], flags: readonly string[] = []): Promise<AgentRunner> {
     const bin = mkdtempSync(join(tmpdir(), 'gatehouse-agents-'));
     for (const name of scripts) {
       writeFileSync(join(bin, name), `#!/bin/sh\nexec '${process.execPath}' '${SCRIPTS}${name}.mjs' "$@"\n`);
       chmodSync(join(bin, name), 0o755);
     }
     const PATH = `${bin}:${process.env['PATH'] ?? ''}`;
-    const runner = await RunnerProcess.start([], { ...process.env, PATH, SERVER_SECRET: 'of-the-server' });
+    const shown = [bin, SCRIPTS, dirname(process.execPath)].flatMap((folder) => ['--sandbox-read-only', folder]);
+    const runner = await RunnerProcess.start([...flags, ...shown], {
+      ...process.env,
+      PATH,
+      SERVER_SECRET: 'of-the-server',
+    });
     const { RunnerAgentService } = loadAgentProto();
     const address = `unix:${join(runner.directory, 'control.sock')}`;
     return new AgentRunner(runner, bin, new RunnerAgentService(address, credentials.createInsecure()));

@@ -1,0 +1,59 @@
+/** The argument vector that runs a command in a sandbox of its own, made by bubblewrap. No shell reads any of it. */
+import { isInside } from '../git/pinned.js';
+import { systemMounts } from './system.js';
+
+export const BWRAP = '/usr/bin/bwrap';
+const ENV = '/usr/bin/env';
+
+/**
+ * Keys of the terminal, and the polite signals of an end, reach every process of the foreground, bwrap too when the
+ * command is no shell. It would die of them and take the command along, so it ignores them and the command does not.
+ */
+const SIGNALS = 'HUP,INT,QUIT,TERM,TSTP,TTIN,TTOU,USR1,USR2,ALRM';
+
+/**
+ * Namespaces of its own but for the network. No session of its own: the terminal is the session's alone, so nothing can
+ * be typed into another by it, and job control needs it.
+ */
+const NAMESPACES = ['--unshare-all', '--share-net', '--die-with-parent', '--cap-drop', 'ALL', '--hostname', 'sandbox'];
+
+/** What a sandbox shows of the files. All paths are absolute and real. */
+export interface View {
+  /** The working folder. */
+  readonly cwd: string;
+  /** An empty folder that is gone at the end. */
+  readonly home: string;
+  readonly writable: readonly string[];
+  readonly readOnly: readonly string[];
+  /** Below what is shown, and not to be seen: empty there. */
+  readonly hidden: readonly string[];
+  /** Parts of what is writable that are not, if they are there. */
+  readonly kept: readonly string[];
+}
+
+/** @returns a command that ends at once, in a sandbox with all that every sandbox needs */
+export const probeCommand = (): string[] => [BWRAP, ...NAMESPACES, ...systemMounts(), '--', '/bin/true'];
+
+/** @returns what runs `command` in a sandbox that shows this */
+export function sandboxCommand(view: View, command: readonly string[]): string[] {
+  return [
+    ...[ENV, `--ignore-signal=${SIGNALS}`, '--', BWRAP, ...NAMESPACES],
+    ...systemMounts(),
+    // A home of / is the sandbox's own root.
+    ...(view.home === '/' ? [] : ['--tmpfs', view.home]),
+    ...shown('--ro-bind', view.readOnly, view.hidden),
+    ...shown('--bind', view.writable, view.hidden),
+    ...view.kept.flatMap((path) => ['--ro-bind-try', path, path]),
+    ...['--remount-ro', '/', '--chdir', view.cwd],
+    ...['--', ENV, `--default-signal=${SIGNALS}`, '--', ...command],
+  ];
+}
+
+/** Outer folders first: a mount covers what was mounted below it before. */
+function shown(how: '--bind' | '--ro-bind', paths: readonly string[], hidden: readonly string[]): string[] {
+  const ordered = [...new Set(paths)].sort((one, other) => one.length - other.length);
+  return ordered.flatMap((path) => [
+    ...[how, path, path],
+    ...hidden.filter((each) => each !== path && isInside(path, each)).flatMap((each) => ['--tmpfs', each]),
+  ]);
+}
