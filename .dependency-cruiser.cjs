@@ -96,16 +96,25 @@ module.exports = {
       comment: 'The global guard reads their decorators; they never reach for authentication.',
       severity: 'error',
       from: {
-        path: '^src/(agent|api-keys|audit|health|metrics|pty|runner-link|authorization|sealing|secrets|worktree)/',
+        path: '^src/(agent|api-keys|audit|health|metrics|pty|rate-limit|runner-link|authorization|sealing|secrets|worktree)/',
       },
       to: { path: '^src/auth/' },
+    },
+    {
+      name: 'rate-limit-imports-no-feature',
+      comment: 'Limits know callers and addresses; features say which of their calls are expensive.',
+      severity: 'error',
+      from: { path: '^src/rate-limit/' },
+      to: { path: '^src/(?!rate-limit/|config/|kernel/|transport/execution-context\\.ts)' },
     },
     {
       name: 'authorization-imports-no-feature',
       comment: 'Features register their ownership resolver instead.',
       severity: 'error',
       from: { path: '^src/authorization/' },
-      to: { path: '^src/(agent|pty|api-keys|audit|health|metrics|runner-link|auth|sealing|secrets|worktree)/' },
+      to: {
+        path: '^src/(agent|pty|api-keys|audit|health|metrics|rate-limit|runner-link|auth|sealing|secrets|worktree)/',
+      },
     },
     {
       name: 'services-know-no-edge',
@@ -121,7 +130,7 @@ module.exports = {
         'controllers are edges. The mapping of thrown values, which needs a Nest type, is the one exception.',
       severity: 'error',
       from: {
-        path: '\\.service\\.ts$|^src/(api-keys|audit|auth|authorization|database|runner-link|sealing|secrets)/|^src/pty/session-',
+        path: '\\.service\\.ts$|^src/(api-keys|audit|auth|authorization|database|rate-limit|runner-link|sealing|secrets)/|^src/pty/session-',
         pathNot: '\\.(guard|interceptor|controller)\\.ts$',
       },
       to: { path: '^src/transport/', pathNot: '^src/transport/error-mapping\\.ts$' },

@@ -1,6 +1,7 @@
 import { type DynamicModule, Global, Module } from '@nestjs/common';
 import { CONFIG, type Config } from './config/load.js';
 import { systemClock } from './kernel/clock.js';
+import { Connections } from './kernel/connections.js';
 import { InFlight } from './kernel/in-flight.js';
 import { CLOCK, NODE_NAME } from './kernel/tokens.js';
 import { REQUEST_KEYS } from './pty/request-hash.js';
@@ -22,10 +23,11 @@ export class CoreModule {
         { provide: NODE_NAME, useValue: node },
         { provide: REQUEST_KEYS, useValue: keys },
         { provide: CLOCK, useValue: systemClock },
+        { provide: Connections, useValue: new Connections(config.CONNECTIONS_PER_PRINCIPAL) },
         { provide: InFlight, useValue: new InFlight() },
         { provide: ClientAddresses, useValue: new ClientAddresses(config.TRUSTED_PROXIES) },
       ],
-      exports: [CONFIG, NODE_NAME, REQUEST_KEYS, CLOCK, InFlight, ClientAddresses],
+      exports: [CONFIG, NODE_NAME, REQUEST_KEYS, CLOCK, Connections, InFlight, ClientAddresses],
     };
   }
 }

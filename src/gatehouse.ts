@@ -14,6 +14,7 @@ import { GatewayModule, type GatewayParts } from './gateway.module.js';
 import { AuditTrail } from './kernel/audit.js';
 import { Authenticator } from './kernel/authenticator.js';
 import { InFlight } from './kernel/in-flight.js';
+import { RateLimits } from './kernel/rate-limits.js';
 import { Metrics } from './kernel/metrics.js';
 import { VERSION } from './kernel/package.js';
 import { systemContext } from './kernel/request-context.js';
@@ -88,11 +89,12 @@ async function listen(app: NestFastifyApplication, parts: Parts): Promise<Gateho
   const authenticator = app.get(Authenticator);
   const inFlight = app.get(InFlight);
   const addresses = app.get(ClientAddresses);
+  const limits = app.get(RateLimits);
   const metrics = app.get(Metrics);
   websocket.traffic.show(metrics);
   const grpc = new GatehouseGrpcServer(
     `${bracketed(config.HOST)}:${config.GRPC_PORT}`,
-    [measureGrpc(metrics), grpcGate({ authenticator, inFlight, addresses, logger })],
+    [measureGrpc(metrics), grpcGate({ authenticator, inFlight, addresses, limits, logger })],
     {
       reflection: config.grpcReflection,
       maxAgeSeconds: config.GRPC_MAX_CONNECTION_AGE_SECONDS,
@@ -105,6 +107,7 @@ async function listen(app: NestFastifyApplication, parts: Parts): Promise<Gateho
     authenticator,
     inFlight,
     addresses,
+    limits,
     publicRoutes: app.get(DeclaredAccess).publicRoutes(),
   });
   await app.init();

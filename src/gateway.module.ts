@@ -29,6 +29,8 @@ import { PtyModule } from './pty/pty.module.js';
 import { requestKeys } from './pty/request-hash.js';
 import type { RunnerClient } from './runner-link/runner-client.js';
 import { RunnerLinkModule } from './runner-link/runner-link.module.js';
+import { ExpensiveGuard } from './rate-limit/expensive.guard.js';
+import { RateLimitModule } from './rate-limit/rate-limit.module.js';
 import { openKeyring } from './sealing/master-keys.js';
 import { SealingModule } from './sealing/sealing.module.js';
 import { SecretsModule } from './secrets/secrets.module.js';
@@ -83,6 +85,7 @@ export class GatewayModule {
         ApiKeysModule,
         SecretsModule,
         AuthModule.with(secrets, authFile),
+        RateLimitModule,
         PtyModule,
         WorktreeModule,
         AgentModule.with(providerFile),
@@ -92,6 +95,7 @@ export class GatewayModule {
       ],
       providers: [
         { provide: APP_GUARD, useExisting: AuthenticationGuard },
+        { provide: APP_GUARD, useExisting: ExpensiveGuard },
         { provide: APP_GUARD, useExisting: AuthorizationGuard },
         { provide: APP_INTERCEPTOR, useExisting: AuditInterceptor },
         { provide: APP_PIPE, useFactory: validationPipe },

@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { Audited } from '../audit/audited.decorator.js';
 import { RequirePermission } from '../authorization/decorators.js';
 import type { CallerContext } from '../kernel/request-context.js';
+import { Expensive } from '../rate-limit/expensive.js';
 import { Gone } from '../transport/call.js';
 import { Caller } from '../transport/caller.js';
 import {
@@ -43,6 +44,7 @@ export class AgentController {
   }
 
   @Post()
+  @Expensive()
   @RequirePermission('agent:start')
   @Audited('agent.start', 'agent', null, startFacts)
   async start(
@@ -103,6 +105,7 @@ export class AgentController {
   /** What it does to the agent that is there needs `agent:message` on it; that it starts a program, the service asks. */
   @Post(':id/resume')
   @HttpCode(200)
+  @Expensive()
   @RequirePermission('agent:message', onAgent)
   @Audited('agent.start', 'agent', 'id', startFacts)
   resume(

@@ -6,6 +6,7 @@ import { Audited } from '../audit/audited.decorator.js';
 import { RequirePermission } from '../authorization/decorators.js';
 import { AuditTrail } from '../kernel/audit.js';
 import type { CallerContext } from '../kernel/request-context.js';
+import { Expensive } from '../rate-limit/expensive.js';
 import { Caller } from '../transport/caller.js';
 import { ErrorFilter } from '../transport/error-filter.js';
 import { connectionOf, type GatewayPaths } from '../transport/ws-adapter.js';
@@ -54,6 +55,7 @@ export class AgentGateway {
   }
 
   /** It may take as long as making a worktree does, and so is done aside. */
+  @Expensive()
   @RequirePermission('agent:start')
   @SubscribeMessage('agent_start')
   start(

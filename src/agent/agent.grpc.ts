@@ -11,6 +11,7 @@ import type { StartResponse } from '../generated/gatehouse/agent/v1/StartRespons
 import type { AuditMetadata } from '../kernel/audit.js';
 import { plainEnum } from '../kernel/proto-values.js';
 import type { CallerContext } from '../kernel/request-context.js';
+import { Expensive } from '../rate-limit/expensive.js';
 import { Call, Gone } from '../transport/call.js';
 import { Caller } from '../transport/caller.js';
 import { onAgent } from './agent.controller.js';
@@ -83,6 +84,7 @@ export class AgentGrpc {
   }
 
   @GrpcMethod(SERVICE)
+  @Expensive()
   @RequirePermission('agent:start')
   @Audited('agent.start', 'agent', null, wireFacts)
   async start(
@@ -146,6 +148,7 @@ export class AgentGrpc {
 
   /** What it does to the agent that is there needs `agent:message` on it; that it starts a program, the service asks. */
   @GrpcMethod(SERVICE)
+  @Expensive()
   @RequirePermission('agent:message', onAgent)
   @Audited('agent.start', 'agent', 'id', wireFacts)
   async resume(

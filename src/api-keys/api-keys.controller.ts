@@ -5,6 +5,7 @@ import { Audited } from '../audit/audited.decorator.js';
 import { RequirePermission } from '../authorization/decorators.js';
 import type { AuditMetadata } from '../kernel/audit.js';
 import type { CallerContext } from '../kernel/request-context.js';
+import { Expensive } from '../rate-limit/expensive.js';
 import { Caller } from '../transport/caller.js';
 import { parse } from '../transport/validation.js';
 import type { ApiKeyView } from './api-key-view.js';
@@ -48,6 +49,7 @@ export class ApiKeysController {
   ) {}
 
   @Post()
+  @Expensive()
   @RequirePermission('api_key:create')
   @Audited('api_key.create', 'api_key', null, facts)
   async create(
@@ -87,6 +89,7 @@ export class ApiKeysController {
   }
 
   @Post(':id/rotate')
+  @Expensive()
   @RequirePermission('api_key:rotate', onKey)
   @Audited('api_key.rotate', 'api_key', 'id', ({ id }: NewKeyView) => ({ rotated_to: id }))
   rotate(

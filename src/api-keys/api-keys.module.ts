@@ -9,7 +9,6 @@ import { KeyExpiryWatch } from './key-expiry-watch.js';
 import { KeyLifecycle } from './key-lifecycle.service.js';
 import { KeyMetrics } from './key-metrics.js';
 import { KeyPowers } from './key-powers.js';
-import { KeyRateLimits } from './key-rate-limits.js';
 import { KeyRecords } from './key-records.js';
 import { KeyRotation } from './key-rotation.service.js';
 import { KeyStore } from './key-store.js';
@@ -28,7 +27,6 @@ import { SecretHasher } from './secret-hasher.js';
     KeyUsage,
     KeyVerifier,
     KeyMetrics,
-    KeyRateLimits,
     ApiKeysService,
     KeyStore,
     KeyPowers,

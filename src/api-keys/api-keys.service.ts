@@ -2,11 +2,11 @@ import { isDeepStrictEqual } from 'node:util';
 import { Inject, Injectable } from '@nestjs/common';
 import { Standings } from '../authorization/standings.js';
 import { type Clock } from '../kernel/clock.js';
+import { type Restraint, UNRESTRAINED } from '../kernel/authenticator.js';
 import type { Principal } from '../kernel/principal.js';
 import type { LiveCredential } from '../kernel/request-context.js';
 import { CLOCK } from '../kernel/tokens.js';
 import { parseKey } from '../kernel/api-key-text.js';
-import { KeyRateLimits } from './key-rate-limits.js';
 import { KeyRecord, KeyRecords } from './key-records.js';
 import { endedBy, endOf, type KeyRefusal, keyRefused } from './key-standing.js';
 import { KeyUsage } from './key-usage.js';
@@ -23,7 +23,6 @@ export class ApiKeysService {
   constructor(
     private readonly records: KeyRecords,
     private readonly verifier: KeyVerifier,
-    private readonly limits: KeyRateLimits,
     private readonly usage: KeyUsage,
     private readonly standings: Standings,
     @Inject(CLOCK) private readonly clock: Clock,
@@ -36,13 +35,19 @@ export class ApiKeysService {
   /**
    * Accepts a key by its text.
    * @param now milliseconds since 1970
-   * @throws DomainError API_KEY_INVALID; AUTH_BUSY when too many wait to be checked; RATE_LIMIT_EXCEEDED by the key's own
-   *   limit; the driver's error when the database is needed and away
+   * @param restraint asked before the database is, and before bcrypt
+   * @throws DomainError API_KEY_INVALID; AUTH_BUSY when too many wait to be checked; what the restraint throws; the
+   *   driver's error when the database is needed and away
    */
-  async authenticate(text: string, remoteAddress: string, now: number): Promise<AcceptedKey> {
+  async authenticate(
+    text: string,
+    remoteAddress: string,
+    now: number,
+    restraint: Restraint = UNRESTRAINED,
+  ): Promise<AcceptedKey> {
     const parsed = parseKey(text);
     if (parsed === null) throw keyRefused('malformed');
-    const { record, matches } = await this.verifier.verify(text, parsed);
+    const { record, matches } = await this.verifier.verify(text, parsed, restraint);
     if (record === null) throw keyRefused('unknown');
     if (!matches) throw keyRefused('secret');
     if (record.row.prefix !== parsed.prefix) throw keyRefused('prefix');
@@ -72,10 +77,8 @@ export class ApiKeysService {
 
   async #accept(record: KeyRecord, address: string, now: number): Promise<AcceptedKey> {
     requireGood(record, address, now);
-    const { id, rateLimitPerMinute } = record.row;
-    if (rateLimitPerMinute !== null) this.limits.take(id, rateLimitPerMinute);
     const principal = await this.#principalOf(record);
-    this.usage.note(id, address, now);
+    this.usage.note(record.row.id, address, now);
     return this.#live(record, principal, address);
   }
 
@@ -107,7 +110,7 @@ export class ApiKeysService {
 
   async #principalOf(record: KeyRecord): Promise<Principal> {
     if (record.principal !== null) return record.principal;
-    const { id, tenant, ownerProvider, ownerSubject, roles, scopes } = record.row;
+    const { id, tenant, ownerProvider, ownerSubject, roles, scopes, rateLimitPerMinute } = record.row;
     const owner = await this.standings.of(tenant, ownerProvider, ownerSubject);
     record.principal ??= {
       subject: ownerSubject,
@@ -120,6 +123,7 @@ export class ApiKeysService {
       credentialId: id,
       keyId: id,
       owner,
+      ...(rateLimitPerMinute === null ? {} : { ratePerMinute: rateLimitPerMinute }),
       issuedAt: null,
       expiresAt: endOf(record.row),
       kind: 'service',

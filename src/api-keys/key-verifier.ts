@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
+import { type Restraint, UNRESTRAINED } from '../kernel/authenticator.js';
 import { Counter } from '../kernel/counter.js';
 import { DomainError } from '../kernel/errors.js';
 import type { ParsedKey } from '../kernel/api-key-text.js';
@@ -39,9 +40,11 @@ export class KeyVerifier {
 
   /**
    * Says nothing of whether the key is still good.
-   * @throws DomainError AUTH_BUSY; the driver's error when the key has to be looked up and cannot be
+   * @param restraint asked before the database is, and before bcrypt
+   * @throws DomainError AUTH_BUSY; what the restraint throws; the driver's error when the key has to be looked up and
+   *   cannot be
    */
-  async verify(text: string, { id, secret }: ParsedKey): Promise<KeyVerdict> {
+  async verify(text: string, { id, secret }: ParsedKey, restraint: Restraint = UNRESTRAINED): Promise<KeyVerdict> {
     const digest = createHash('sha256').update(text).digest();
     const known = this.records.peek(id);
     if (known?.accepts(digest) === true) {
@@ -49,7 +52,7 @@ export class KeyVerifier {
       return { record: known, matches: true };
     }
     const name = digest.toString('base64');
-    return this.#checks.get(name) ?? this.#begin(name, () => this.#check(digest, id, secret));
+    return this.#checks.get(name) ?? this.#begin(name, () => this.#check(digest, id, secret, restraint));
   }
 
   #begin(name: string, work: () => Promise<KeyVerdict>): Promise<KeyVerdict> {
@@ -61,10 +64,12 @@ export class KeyVerifier {
     return check;
   }
 
-  async #check(digest: Buffer, id: string, secret: string): Promise<KeyVerdict> {
+  async #check(digest: Buffer, id: string, secret: string, restraint: Restraint): Promise<KeyVerdict> {
+    restraint.beforeLook();
     const record = await this.records.look(id);
     const row = record?.row ?? null;
     const told = this.keyed.matches(secret, row);
+    if (told !== true) restraint.beforeHash();
     const matches = told === true || (await this.hasher.matches(secret, told === null && row ? row.keyHash : null));
     const path = told === null ? 'bcrypt' : 'keyed';
     this.verdicts.add({ result: record !== null && matches ? 'success' : 'failure', path });

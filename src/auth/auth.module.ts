@@ -1,7 +1,7 @@
 import { type DynamicModule, Global, Module } from '@nestjs/common';
 import { ApiKeysModule } from '../api-keys/api-keys.module.js';
 import { KEY_VERIFIER_SECRETS, verifierKeys } from '../api-keys/keyed-verifier.js';
-import { Authenticator } from '../kernel/authenticator.js';
+import { CredentialCheck } from '../kernel/authenticator.js';
 import { AuthController } from './auth.controller.js';
 import { AuthService } from './auth.service.js';
 import { AuthenticationGuard } from './authentication.guard.js';
@@ -22,9 +22,9 @@ import { UsedTokens } from './used-tokens.js';
   providers: [
     ...[AuthService, TokenIssuer, Tickets, Revocations, UsedTokens, CredentialSweep],
     ...[TokenVerifier, AuthenticationGuard],
-    { provide: Authenticator, useClass: CredentialAuthenticator },
+    { provide: CredentialCheck, useClass: CredentialAuthenticator },
   ],
-  exports: [Authenticator, AuthenticationGuard, KEY_VERIFIER_SECRETS],
+  exports: [CredentialCheck, AuthenticationGuard, KEY_VERIFIER_SECRETS],
 })
 export class AuthModule {
   /** @param file auth.yaml, opened and right */

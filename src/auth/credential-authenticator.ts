@@ -7,7 +7,7 @@ import { Standings } from '../authorization/standings.js';
 import { SecurityFeed } from '../database/security-feed.js';
 import { Counter } from '../kernel/counter.js';
 import { type AuditAction, AuditTrail } from '../kernel/audit.js';
-import { Authenticator, type Credential } from '../kernel/authenticator.js';
+import { type Credential, CredentialCheck, type Restraint } from '../kernel/authenticator.js';
 import { type Clock } from '../kernel/clock.js';
 import { DomainError, type ErrorCode } from '../kernel/errors.js';
 import { type Durations, Metrics } from '../kernel/metrics.js';
@@ -40,7 +40,7 @@ interface Accepted extends LiveCredential {
 
 /** Credential to principal, for every transport: tokens, API keys, tickets. */
 @Injectable()
-export class CredentialAuthenticator extends Authenticator {
+export class CredentialAuthenticator extends CredentialCheck {
   /** Digest of a token → milliseconds since 1970 when it was seen first. */
   readonly #seen = new LRUCache<string, number>({ max: MAX_SEEN });
   readonly #attempts = new Counter(['result', 'provider', 'method']);
@@ -65,14 +65,14 @@ export class CredentialAuthenticator extends Authenticator {
     this.#took = metrics.durations({ name: 'auth_duration_seconds', help: 'How long that took.' }, []);
   }
 
-  async authenticate(present: () => Credential | null, context: RequestContext): Promise<void> {
+  async check(present: () => Credential | null, context: RequestContext, restraint: Restraint): Promise<void> {
     const began = performance.now();
     let method = 'none';
     try {
       const credential = present();
       if (credential === null) throw new DomainError('AUTH_TOKEN_MISSING', 'A credential is needed.');
       method = methodOf(credential.text);
-      const accepted = await this.#accept(credential.text, context);
+      const accepted = await this.#accept(credential.text, context, restraint);
       context.principal = accepted.principal;
       context.credential = accepted;
     } catch (thrown) {
@@ -87,14 +87,14 @@ export class CredentialAuthenticator extends Authenticator {
     this.audit.noteAccepted(context);
   }
 
-  #accept(text: string, context: RequestContext): Promise<Accepted> {
-    if (looksLikeKey(text)) return this.#acceptKey(text, context);
-    if (looksLikeTicket(text)) return this.#acceptTicket(text, context);
+  #accept(text: string, context: RequestContext, restraint: Restraint): Promise<Accepted> {
+    if (looksLikeKey(text)) return this.#acceptKey(text, context, restraint);
+    if (looksLikeTicket(text)) return this.#acceptTicket(text, context, restraint);
     return this.#acceptToken(text, context);
   }
 
-  async #acceptKey(text: string, { remoteAddress }: RequestContext): Promise<Accepted> {
-    const key = await this.apiKeys.authenticate(text, remoteAddress, this.clock.now());
+  async #acceptKey(text: string, { remoteAddress }: RequestContext, restraint: Restraint): Promise<Accepted> {
+    const key = await this.apiKeys.authenticate(text, remoteAddress, this.clock.now(), restraint);
     const accepted = this.#liveKey(key);
     await accepted.revalidate();
     return accepted;
@@ -129,11 +129,15 @@ export class CredentialAuthenticator extends Authenticator {
     return isLocal ? 0 : this.providers.config.clock_skew_seconds * 1000;
   }
 
-  async #acceptTicket(text: string, { remoteAddress, transport }: RequestContext): Promise<Accepted> {
+  async #acceptTicket(
+    text: string,
+    { remoteAddress, transport }: RequestContext,
+    restraint: Restraint,
+  ): Promise<Accepted> {
     if (transport !== 'websocket') {
       throw new DomainError('JWT_INVALID', 'The token is not valid.', { reason: 'ticket_elsewhere' });
     }
-    const { principal, parent } = await this.tickets.redeem(text);
+    const { principal, parent } = await this.tickets.redeem(text, restraint);
     const { keyId, tenant } = principal;
     if (principal.method === 'api_key' && keyId !== null) {
       const key = this.#liveKey(await this.apiKeys.behind(keyId, tenant, remoteAddress, this.clock.now()));
@@ -219,6 +223,8 @@ export class CredentialAuthenticator extends Authenticator {
 
   /** The answer tells a code, the trail the reason behind it. */
   #noteRefusal(context: RequestContext, { code, reason }: DomainError): void {
+    // The limits put theirs on record.
+    if (code === 'RATE_LIMIT_EXCEEDED') return;
     this.audit.noteStranger(context, {
       action: ACTIONS[code] ?? 'auth.failed',
       resource: null,

@@ -1,3 +1,4 @@
+import type { Restraint } from '../kernel/authenticator.js';
 import { createHash } from 'node:crypto';
 import { Inject, Injectable } from '@nestjs/common';
 import { TenantScope } from '../database/tenant-scope.js';
@@ -77,10 +78,12 @@ export class Tickets {
 
   /**
    * Takes a ticket: of several that try at once one succeeds, on whatever gateway.
-   * @throws DomainError TOKEN_REPLAYED, JWT_EXPIRED, JWT_INVALID
+   * @param restraint asked before the database is
+   * @throws DomainError TOKEN_REPLAYED, JWT_EXPIRED, JWT_INVALID; what the restraint throws
    */
-  async redeem(text: string): Promise<TicketHolder> {
+  async redeem(text: string, restraint: Restraint): Promise<TicketHolder> {
     if (!SHAPE.test(text)) throw invalid('ticket_malformed');
+    restraint.beforeLook();
     const hash = hashOf(text);
     const row = await this.scope.system(async (manager) => {
       // The update waits for another one of the same row, and then sees that it was used.

@@ -102,6 +102,9 @@ function crossChecks(environment: Environment): string[] {
   problems.push(...masterKeyProblems(environment));
   const { HTTP_PORT: http, GRPC_PORT: grpc } = environment;
   if (http !== 0 && http === grpc) problems.push(`GRPC_PORT: found ${grpc}, expected another port than HTTP_PORT`);
+  const { LOCKOUT_SECONDS: first, LOCKOUT_MAX_SECONDS: longest } = environment;
+  if (longest < first)
+    problems.push(`LOCKOUT_MAX_SECONDS: found ${longest}, expected LOCKOUT_SECONDS (${first}) or more`);
   return [...problems, ...remoteRunnerProblems(environment)];
 }
 

@@ -116,6 +116,31 @@ export const environmentSchema = z.object({
   PLATFORM_ADMINS: people(),
   AUTH_STATE_MAX_AGE_SECONDS: integer(1, 60, 60),
   TRUSTED_PROXIES: addresses(),
+  REDIS_URL: z
+    .string()
+    .refine((text) => /^rediss?:$/.test(URL.parse(text)?.protocol ?? ''), 'a redis:// or rediss:// address')
+    .optional(),
+  RATE_LIMIT_STRANGER_PER_MINUTE: integer(1, 1_000_000, 100),
+  RATE_LIMIT_STRANGER_BURST: integer(1, 1_000_000, 20),
+  RATE_LIMIT_HEALTH_PER_MINUTE: integer(1, 1_000_000, 600),
+  RATE_LIMIT_HEALTH_BURST: integer(1, 1_000_000, 60),
+  RATE_LIMIT_AUTH_PER_MINUTE: integer(1, 1_000_000, 20),
+  RATE_LIMIT_AUTH_BURST: integer(1, 1_000_000, 20),
+  RATE_LIMIT_PRINCIPAL_PER_MINUTE: integer(1, 10_000_000, 6000),
+  RATE_LIMIT_PRINCIPAL_BURST: integer(1, 1_000_000, 50),
+  RATE_LIMIT_CREATE_PER_HOUR: integer(1, 10_000_000, 1000),
+  RATE_LIMIT_CREATE_BURST: integer(1, 1_000_000, 50),
+  RATE_LIMIT_MESSAGES_PER_SECOND: integer(1, 1_000_000, 100),
+  RATE_LIMIT_MESSAGES_BURST: integer(1, 1_000_000, 20),
+  // A message has 64 KiB at most.
+  RATE_LIMIT_INPUT_BYTES_PER_SECOND: integer(65_536, 1_099_511_627_776, 1_048_576),
+  LOCKOUT_FAILURES: integer(1, 10_000, 5),
+  LOCKOUT_ADDRESS_FAILURES: integer(1, 10_000, 50),
+  LOCKOUT_SECONDS: integer(1, 86_400, 300),
+  LOCKOUT_MAX_SECONDS: integer(1, 86_400, 3600),
+  CONNECTIONS_PER_PRINCIPAL: integer(1, 100_000, 50),
+  CONNECTIONS_UNAUTHENTICATED: integer(1, 100_000, 200),
+  HANDSHAKE_TIMEOUT_SECONDS: integer(1, 300, 30),
   API_KEY_MAX_LIFETIME_DAYS: integer(1, 36_500, 36_500),
   API_KEY_UNUSED_DAYS: integer(1, 3650, 90),
   ENABLE_CLIENT_AUTH: z.enum(['true'], { error: 'true: there is no Gatehouse without authentication' }).default('true'),
@@ -178,6 +203,6 @@ export type Environment = z.infer<typeof environmentSchema>;
 
 /** Names whose value must never be shown, not even in a message about a mistake in it. */
 export const SECRET_VARIABLES: ReadonlySet<string> = new Set([
-  ...['AUTH_SECRET', 'AUTH_SECRET_PREVIOUS', 'DATABASE_URL', 'SLACK_WEBHOOK_URL'],
+  ...['AUTH_SECRET', 'AUTH_SECRET_PREVIOUS', 'DATABASE_URL', 'REDIS_URL', 'SLACK_WEBHOOK_URL'],
   ...['ENCRYPTION_MASTER_KEY', 'ENCRYPTION_MASTER_KEY_PREVIOUS'],
 ]);

@@ -31,6 +31,12 @@ export const AUDIT_ACTIONS = {
   'jwks.stale_used': 'warn',
   /** A known caller asked for what they may not do; counted per caller, permission and resource within a minute. */
   'authz.denied': 'warn',
+  /** Somebody came more often than they may; counted per address and code within a minute. */
+  'rate_limit.exceeded': 'warn',
+  /** Credentials were refused so often that no more are looked at from there for a while. */
+  'rate_limit.lockout': 'warn',
+  /** That is over. */
+  'rate_limit.lockout_ended': 'info',
   /** A WebSocket connection was accepted. */
   'websocket.connected': 'info',
   /** A WebSocket connection ended. */

@@ -58,6 +58,7 @@ export const ERRORS = {
   INVALID_ARGUMENT: { http: 422, grpc: Grpc.INVALID_ARGUMENT, close: 1008 },
   INVALID_MESSAGE: { http: 400, grpc: Grpc.INVALID_ARGUMENT, close: 1008 },
   RATE_LIMIT_EXCEEDED: { http: 429, grpc: Grpc.RESOURCE_EXHAUSTED, close: 4002 },
+  RATE_LIMIT: { http: 429, grpc: Grpc.RESOURCE_EXHAUSTED, close: 4002 },
   SESSION_ENDED: { http: 409, grpc: Grpc.FAILED_PRECONDITION, close: 4004 },
   SESSION_LOST: { http: 409, grpc: Grpc.FAILED_PRECONDITION, close: 4004 },
   SESSION_LIMIT: { http: 429, grpc: Grpc.RESOURCE_EXHAUSTED, close: 1013 },

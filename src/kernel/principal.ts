@@ -18,6 +18,8 @@ export interface Principal {
   readonly keyId: string | null;
   /** What the owner of that key holds by himself, which the key can never exceed; null without a key. */
   readonly owner: Standing | null;
+  /** Calls a minute of that key's own limit, in the place of its owner's; absent where it has none. */
+  readonly ratePerMinute?: number;
   /** When the token was issued, which tells whether a revocation of its subject meets it; null for a key. */
   readonly issuedAt: Date | null;
   /** When the credential ends; null when it does not. */

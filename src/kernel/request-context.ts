@@ -1,5 +1,6 @@
 import { newId } from './ids.js';
 import type { Principal } from './principal.js';
+import type { RateReport } from './rate-report.js';
 
 export type TransportName = 'rest' | 'grpc' | 'websocket' | 'system';
 
@@ -15,6 +16,8 @@ export interface RequestContext {
   principal: Principal | null;
   /** The credential that `principal` was made from; null until then, and for the server itself. */
   credential: LiveCredential | null;
+  /** The tightest of the limits that the call was counted against; absent until it was. */
+  rate?: RateReport;
 }
 
 /** A credential that was accepted, and may stop being good while a stream that was opened with it goes on. */

@@ -4,8 +4,10 @@ import type { Authenticator } from '../kernel/authenticator.js';
 import { callAt } from '../kernel/deadline.js';
 import { DomainError } from '../kernel/errors.js';
 import type { Log } from '../kernel/log.js';
+import type { RateLimits } from '../kernel/rate-limits.js';
 import type { CallerContext } from '../kernel/request-context.js';
 import { toGrpcStatus } from '../transport/grpc-status.js';
+import type { StreamLimits } from '../transport/stream-pace.js';
 import type { Attachment } from './attachment.js';
 import type { AttachmentsService } from './attachments.service.js';
 import type { PtyService } from './pty.service.js';
@@ -18,6 +20,9 @@ export interface StreamServices {
   readonly authenticator: Authenticator;
   readonly logger: Log;
   readonly streams: LiveStreams;
+  readonly limits: RateLimits;
+  /** How fast a client may send. */
+  readonly pace: StreamLimits;
 }
 
 /** The sending half of a gRPC stream. */

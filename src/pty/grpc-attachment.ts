@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import { setTimeout as later } from 'node:timers/promises';
 import type { ServerDuplexStream } from '@grpc/grpc-js';
 import { z } from 'zod';
 import type { AttachRequest__Output } from '../generated/gatehouse/pty/v1/AttachRequest.js';
@@ -9,6 +10,7 @@ import { dataTypeOf, FrameType, LAST_FRAGMENT } from '../kernel/frame.js';
 import type { CallerContext } from '../kernel/request-context.js';
 import type { LinkListener } from '../runner-link/byte-link.js';
 import { toDomainError } from '../transport/error-mapping.js';
+import { StreamPace } from '../transport/stream-pace.js';
 import { parse } from '../transport/validation.js';
 import type { Attachment } from './attachment.js';
 import { AttachedStream, type StreamServices } from './attached-stream.js';
@@ -29,6 +31,8 @@ const FIRST_FRAME_MS = 10_000;
 export class GrpcAttachment extends AttachedStream<AttachResponse> {
   #work: Promise<void> = Promise.resolve();
   readonly #firstFrame: NodeJS.Timeout;
+  readonly #pace: StreamPace;
+  #busy = false;
 
   constructor(
     private readonly call: AttachCall,
@@ -37,6 +41,7 @@ export class GrpcAttachment extends AttachedStream<AttachResponse> {
     onEnd: () => void,
   ) {
     super(call, caller, services, onEnd);
+    this.#pace = new StreamPace(services.pace, this);
     this.#firstFrame = setTimeout(() => {
       this.fail(new DomainError('NOT_ATTACHED', 'No frame came.'));
     }, FIRST_FRAME_MS);
@@ -65,12 +70,39 @@ export class GrpcAttachment extends AttachedStream<AttachResponse> {
 
   #receive(frame: AttachRequest__Output): void {
     this.call.pause();
+    this.#busy = true;
     this.#work = this.#work
-      .then(() => (this.ended ? undefined : this.#handle(frame)))
+      .then(() => this.#inPace(frame))
       .catch((thrown: unknown) => this.#refuse(thrown))
       .finally(() => {
+        this.#busy = false;
         this.call.resume();
       });
+  }
+
+  /** A client that sends faster than it may is handled more slowly, and in the end not any more. */
+  async #inPace(frame: AttachRequest__Output): Promise<void> {
+    if (this.ended) return;
+    const { data } = frame.input ?? {};
+    const wait = data === undefined ? this.#pace.message(Object.keys(frame)[0] ?? '') : this.#pace.input(data.length);
+    if (wait === null) {
+      const error = new DomainError('RATE_LIMIT', 'Too many messages for too long.');
+      this.services.limits.tooFast(this.caller, error);
+      this.fail(error);
+      return;
+    }
+    if (wait > 0) await later(wait);
+    await this.#handle(frame);
+  }
+
+  /** Whether a frame waits to be handled. */
+  get waiting(): boolean {
+    return this.#busy;
+  }
+
+  /** Tells the client that it sends too fast, or does not any more. */
+  tellPace(action: 'pause' | 'resume'): void {
+    this.send({ flow_control: { action, reason: 'rate_limit' } });
   }
 
   /** Before the attachment an error ends the stream; after it, only the frame is refused. */
@@ -86,6 +118,7 @@ export class GrpcAttachment extends AttachedStream<AttachResponse> {
   }
 
   async #handle(frame: AttachRequest__Output): Promise<void> {
+    if (this.ended) return;
     const kinds = Object.keys(frame);
     const [kind] = kinds;
     if (kind === undefined || kinds.length > 1)
@@ -185,5 +218,6 @@ export class GrpcAttachment extends AttachedStream<AttachResponse> {
 
   protected override release(): void {
     clearTimeout(this.#firstFrame);
+    this.#pace.end();
   }
 }

@@ -1,10 +1,15 @@
-import { Injectable } from '@nestjs/common';
+import { Inject, Injectable } from '@nestjs/common';
 import { PinoLogger } from 'nestjs-pino';
 import { LiveStreams } from '../authorization/live-streams.js';
+import { CONFIG, type Config } from '../config/load.js';
 import { AuditTrail } from '../kernel/audit.js';
 import { Authenticator } from '../kernel/authenticator.js';
+import { Connections } from '../kernel/connections.js';
+import { RateLimits } from '../kernel/rate-limits.js';
 import type { CallerContext } from '../kernel/request-context.js';
+import { toDomainError } from '../transport/error-mapping.js';
 import { contextOfCarrier } from '../transport/execution-context.js';
+import { streamLimitsOf } from '../transport/stream-pace.js';
 import { AttachmentsService } from './attachments.service.js';
 import type { StreamServices } from './attached-stream.js';
 import { type AttachCall, GrpcAttachment } from './grpc-attachment.js';
@@ -29,8 +34,12 @@ export class GrpcAttachments {
     logger: PinoLogger,
     authenticator: Authenticator,
     private readonly streams: LiveStreams,
+    private readonly connections: Connections,
+    limits: RateLimits,
+    @Inject(CONFIG) config: Config,
   ) {
-    this.#services = { sessions, attachments, audit, authenticator, logger, streams };
+    const pace = streamLimitsOf(config);
+    this.#services = { sessions, attachments, audit, authenticator, logger, streams, limits, pace };
   }
 
   serve(call: AttachCall): void {
@@ -54,14 +63,27 @@ export class GrpcAttachments {
 
   /** Watches a stream until it ends. */
   #keep<Stream extends OpenStream>(make: (onEnd: () => void) => Stream): Stream {
+    let left: (() => void) | null = null;
     const stream = make(() => {
       this.#open.delete(stream);
       ended();
+      left?.();
     });
     this.#open.add(stream);
     const ended = this.streams.add(stream);
+    left = this.#counted(stream);
     if (this.#draining) stream.goAway();
     return stream;
+  }
+
+  /** Counts it among its caller's connections, or ends it when there are too many. */
+  #counted(stream: OpenStream): (() => void) | null {
+    try {
+      return this.connections.enter(stream.context.principal);
+    } catch (thrown) {
+      stream.end(toDomainError(thrown));
+      return null;
+    }
   }
 
   /** Before a stop: every stream ends with UNAVAILABLE, and the client comes back elsewhere. */

@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { Audited } from '../audit/audited.decorator.js';
 import { RequirePermission } from '../authorization/decorators.js';
 import type { CallerContext } from '../kernel/request-context.js';
+import { Expensive } from '../rate-limit/expensive.js';
 import { Gone } from '../transport/call.js';
 import { Caller } from '../transport/caller.js';
 import {
@@ -43,6 +44,7 @@ export class PtyController {
   ) {}
 
   @Post()
+  @Expensive()
   @RequirePermission('pty:create')
   @Audited('pty.start', 'session', null, startFacts)
   async start(

@@ -11,6 +11,7 @@ import type { ListResponse } from '../generated/gatehouse/pty/v1/ListResponse.js
 import type { Session } from '../generated/gatehouse/pty/v1/Session.js';
 import type { StartResponse } from '../generated/gatehouse/pty/v1/StartResponse.js';
 import type { CallerContext } from '../kernel/request-context.js';
+import { Expensive } from '../rate-limit/expensive.js';
 import { Call, Gone } from '../transport/call.js';
 import { Caller } from '../transport/caller.js';
 import { GrpcAttachments } from './grpc-attachments.js';
@@ -61,6 +62,7 @@ export class PtyGrpc {
   ) {}
 
   @GrpcMethod(SERVICE)
+  @Expensive()
   @RequirePermission('pty:create')
   @Audited('pty.start', 'session', null, startFacts)
   async start(

@@ -11,6 +11,7 @@ import { within } from '../kernel/current-context.js';
 import type { Log } from '../kernel/log.js';
 import type { Authenticator, Credential } from '../kernel/authenticator.js';
 import type { InFlight } from '../kernel/in-flight.js';
+import type { RateLimits } from '../kernel/rate-limits.js';
 import type { RequestContext } from '../kernel/request-context.js';
 import type { ClientAddresses } from './client-address.js';
 import { credentialFrom } from './credential.js';
@@ -29,6 +30,7 @@ export interface GrpcGate {
   readonly authenticator: Authenticator;
   readonly inFlight: InFlight;
   readonly addresses: ClientAddresses;
+  readonly limits: RateLimits;
   readonly logger: Log;
 }
 
@@ -36,8 +38,9 @@ export interface GrpcGate {
  * The gate in front of gRPC: authenticates every call, unary and streaming, health and reflection included, before its
  * first message is delivered. A guard alone would not do: a stream it refuses gets no status.
  */
-export function grpcGate({ authenticator, inFlight, addresses, logger }: GrpcGate): ServerInterceptor {
-  const authenticate = async (present: () => Credential | null, context: RequestContext): Promise<void> => {
+export function grpcGate({ authenticator, inFlight, addresses, limits, logger }: GrpcGate): ServerInterceptor {
+  const authenticate = async (present: (() => Credential | null) | null, context: RequestContext): Promise<void> => {
+    if (present === null) return limits.arrive(context, 'health');
     inFlight.requireOpen();
     await authenticator.authenticate(present, context);
   };
@@ -51,7 +54,7 @@ export function grpcGate({ authenticator, inFlight, addresses, logger }: GrpcGat
       const present = (): Credential | null =>
         credentialFrom(texts(metadata, 'authorization'), texts(metadata, 'x-api-key'));
       // grpc-js holds the messages of the call until `next`.
-      authenticate(present, context).then(next, (thrown: unknown) => {
+      authenticate(isPublic ? null : present, context).then(next, (thrown: unknown) => {
         const error = toDomainError(thrown);
         if (error.code === 'INTERNAL_ERROR') logger.error({ err: thrown }, 'gRPC gate failed');
         call.sendStatus(toGrpcStatus(error, context.requestId));
@@ -62,12 +65,10 @@ export function grpcGate({ authenticator, inFlight, addresses, logger }: GrpcGat
       .withOnReceiveMetadata((metadata, next) => {
         context = contextOfCall(call, metadata, addresses);
         attachContext(metadata, context);
-        const proceed = (): void => {
-          next(metadata);
-        };
         within(context, () => {
-          if (isPublic) proceed();
-          else admit(metadata, proceed);
+          admit(metadata, () => {
+            next(metadata);
+          });
         });
       })
       .withOnReceiveMessage((message, next) => {

@@ -1,14 +1,16 @@
 import type { IncomingMessage, RequestListener, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { FastifyInstance } from 'fastify';
-import { DomainError } from '../kernel/errors.js';
 import { newId } from '../kernel/ids.js';
 import type { InFlight } from '../kernel/in-flight.js';
+import { tooOften } from '../kernel/rate-limits.js';
+import type { RateReport } from '../kernel/rate-report.js';
 import { contextOfCarrier } from './execution-context.js';
 import { answerRaw } from './raw-http.js';
 
 /** Requests of one connection that may be under way at once. No client of ours pipelines at all. */
 const MAX_IN_FLIGHT = 32;
+const RETRY_MS = 1000;
 
 /** Sockets whose parser found more requests than that: what else it finds is dropped with the connection. */
 const overloaded = new WeakSet<Socket>();
@@ -16,8 +18,13 @@ const overloaded = new WeakSet<Socket>();
 /**
  * Counts the requests under way, and bounds how much work those on one connection make at a time. Node parses all that
  * came in one read before any of it is answered, so a client that pipelines without end would have the gateway to itself.
+ * @param left what the sender of a request may still ask for
  */
-export function boundPipelines(server: Server, inFlight: InFlight): void {
+export function boundPipelines(
+  server: Server,
+  inFlight: InFlight,
+  left: (request: IncomingMessage) => RateReport,
+): void {
   const open = new WeakMap<Socket, Set<() => void>>();
   const handlers = server.listeners('request') as RequestListener[];
   server.removeAllListeners('request');
@@ -28,11 +35,7 @@ export function boundPipelines(server: Server, inFlight: InFlight): void {
     open.set(socket, ends);
     if (ends.size >= MAX_IN_FLIGHT) {
       overloaded.add(socket);
-      answerRaw(
-        response,
-        new DomainError('RATE_LIMIT_EXCEEDED', 'Too many requests at once on one connection.'),
-        newId(),
-      );
+      answerRaw(response, tooOften('Too many requests at once on one connection.', RETRY_MS), newId(), left(request));
       return;
     }
     const end = inFlight.begin();

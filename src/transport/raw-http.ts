@@ -1,6 +1,7 @@
 import { type ServerResponse, STATUS_CODES } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { DomainError } from '../kernel/errors.js';
+import { type RateReport, rateHeaders } from '../kernel/rate-report.js';
 import { errorBody, errorHeaders } from './rest-answer.js';
 
 /** How long a client that was refused may take to read the answer and hang up. */
@@ -11,17 +12,22 @@ const MAX_LINGERING = 100;
 const lingering = new Set<Duplex>();
 
 /** A refusal as a whole HTTP answer, for sockets that no framework answers: upgrades and unreadable requests. */
-export function httpRefusal(error: DomainError, requestId: string): string {
+export function httpRefusal(error: DomainError, requestId: string, rate: RateReport | null): string {
   const body = JSON.stringify(errorBody(error, requestId));
-  const headers = Object.entries(headersOf(error, requestId, body)).map(([name, value]) => `${name}: ${value}`);
+  const headers = Object.entries(headersOf(error, requestId, body, rate)).map(([name, value]) => `${name}: ${value}`);
   const { http } = error.answer;
   return `HTTP/1.1 ${http} ${STATUS_CODES[http] ?? ''}\r\n${headers.join('\r\n')}\r\n\r\n${body}`;
 }
 
 /** The same on a request that was parsed but that no framework answers. The connection ends with it. */
-export function answerRaw(response: ServerResponse, error: DomainError, requestId: string): void {
+export function answerRaw(
+  response: ServerResponse,
+  error: DomainError,
+  requestId: string,
+  rate: RateReport | null,
+): void {
   const body = JSON.stringify(errorBody(error, requestId));
-  response.writeHead(error.answer.http, headersOf(error, requestId, body)).end(body);
+  response.writeHead(error.answer.http, headersOf(error, requestId, body, rate)).end(body);
 }
 
 /**
@@ -50,9 +56,15 @@ export function endSocket(socket: Duplex, bytes: string): void {
   socket.resume();
 }
 
-function headersOf(error: DomainError, requestId: string, body: string): Record<string, string> {
+function headersOf(
+  error: DomainError,
+  requestId: string,
+  body: string,
+  rate: RateReport | null,
+): Record<string, string> {
   return {
     ...errorHeaders(error),
+    ...(rate === null ? {} : rateHeaders(rate)),
     'X-Request-Id': requestId,
     'Content-Type': 'application/json; charset=utf-8',
     'Content-Length': String(Buffer.byteLength(body)),

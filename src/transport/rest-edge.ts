@@ -6,6 +6,8 @@ import { within } from '../kernel/current-context.js';
 import { DomainError } from '../kernel/errors.js';
 import { newId } from '../kernel/ids.js';
 import type { InFlight } from '../kernel/in-flight.js';
+import { type AddressClass, RateLimits } from '../kernel/rate-limits.js';
+import { type RateReport, rateHeaders } from '../kernel/rate-report.js';
 import type { RequestContext } from '../kernel/request-context.js';
 import type { ClientAddresses } from './client-address.js';
 import { credentialOf, hasTokenInUrl, rawHeader } from './credential.js';
@@ -20,11 +22,18 @@ import { isWebSocketUpgrade } from './upgrade.js';
 /** Tells a caller whose key was rotated until when it still works. */
 const ROTATED_HEADER = 'X-Api-Key-Rotated';
 
+const AUTH_ROUTES = '/api/v1/auth/';
+const HEALTH_ROUTES = '/health';
+
+/** The gates of servers, for what no hook sees. */
+const gates = new WeakMap<object, RestGate>();
+
 /** What the gate in front of REST asks. */
 export interface RestGate {
   readonly authenticator: Authenticator;
   readonly inFlight: InFlight;
   readonly addresses: ClientAddresses;
+  readonly limits: RateLimits;
   /** Routes that need no credential, as `GET /path`. */
   readonly publicRoutes: ReadonlySet<string>;
 }
@@ -33,11 +42,10 @@ export interface RestGate {
  * The gate in front of REST. Fastify answers 400, 404 and 413 and parses bodies without running any guard, so the
  * caller is authenticated here, in `onRequest`, before a byte of the body is read.
  */
-export function guardRest(
-  fastify: FastifyInstance,
-  { authenticator, inFlight, addresses, publicRoutes }: RestGate,
-): void {
-  boundPipelines(fastify.server, inFlight);
+export function guardRest(fastify: FastifyInstance, gate: RestGate): void {
+  const { authenticator, inFlight, addresses, limits, publicRoutes } = gate;
+  gates.set(fastify.server, gate);
+  boundPipelines(fastify.server, inFlight, (request) => limits.left(contextOf(request, addresses).remoteAddress));
   closeAfterRefusal(fastify, inFlight);
   acceptOnlyJson(fastify);
   fastify.addHook('onRequest', ({ raw }: FastifyRequest, reply: FastifyReply, done: () => void) => {
@@ -50,16 +58,30 @@ export function guardRest(
   fastify.addHook('preValidation', ({ raw }: FastifyRequest, _reply: FastifyReply, done: () => void) => {
     within(contextOfCarrier(raw), done);
   });
+  fastify.addHook('onSend', async ({ raw }: FastifyRequest, reply: FastifyReply) => {
+    const { rate, remoteAddress } = contextOfCarrier(raw);
+    return Promise.resolve(void reply.headers(rateHeaders(rate ?? limits.left(remoteAddress))));
+  });
   fastify.addHook('onRequest', async (request: FastifyRequest, reply: FastifyReply) => {
     const { raw } = request;
     // A credential in the address is refused on a public route too.
-    if (isPublic(request, publicRoutes) && !hasTokenInUrl(raw)) return;
-    inFlight.requireOpen();
+    const open = isPublic(request, publicRoutes) && !hasTokenInUrl(raw);
     const context = contextOfCarrier(raw);
+    const counted = addressClassOf(request, open);
+    if (counted !== null) await limits.arrive(context, counted);
+    if (open) return;
+    inFlight.requireOpen();
     await authenticator.authenticate(() => credentialOf(raw), context);
     const grace = context.credential?.graceUntil ?? null;
     if (grace !== null) void reply.header(ROTATED_HEADER, grace.toISOString());
   });
+}
+
+/** What a request is counted as by its address, before its credential is looked at; null: by that. */
+function addressClassOf({ is404, routeOptions: { url = '' } }: FastifyRequest, open: boolean): AddressClass | null {
+  if (!is404 && url.startsWith(AUTH_ROUTES)) return 'auth';
+  if (!open) return null;
+  return url === HEALTH_ROUTES || url.startsWith(`${HEALTH_ROUTES}/`) ? 'health' : 'stranger';
 }
 
 /** HEAD is GET without the body, so it asks for no more. */
@@ -90,18 +112,24 @@ const CLIENT_ERRORS: Readonly<Record<string, DomainError>> = {
 };
 const UNREADABLE = new DomainError('MALFORMED_REQUEST', 'The request could not be read.');
 
+/** What who sent something unreadable may still ask for: with its headers the word of a proxy is lost, too. */
+function leftFor({ server }: FastifyInstance, { remoteAddress }: Socket): RateReport | null {
+  const gate = gates.get(server);
+  return gate === undefined ? null : gate.limits.left(gate.addresses.of(remoteAddress, []));
+}
+
 /** Answers what Node's parser could not read: no handler, hook or filter ever sees it. */
-function answerClientError(error: Error & { code?: string }, socket: Socket): void {
+function answerClientError(this: FastifyInstance, error: Error & { code?: string }, socket: Socket): void {
   if (error.code === 'ECONNRESET') {
     socket.destroy();
     return;
   }
-  endSocket(socket, httpRefusal(CLIENT_ERRORS[error.code ?? ''] ?? UNREADABLE, newId()));
+  endSocket(socket, httpRefusal(CLIENT_ERRORS[error.code ?? ''] ?? UNREADABLE, newId(), leftFor(this, socket)));
 }
 
 /** Answers an address that Fastify's router could not read: no hook or filter ever sees it. */
-function answerBadAddress(_error: Error, { raw }: FastifyRequest, reply: FastifyReply): void {
-  answerRaw(reply.raw, UNREADABLE, contextOf(raw).requestId);
+function answerBadAddress(_error: Error, { raw, server }: FastifyRequest, reply: FastifyReply): void {
+  answerRaw(reply.raw, UNREADABLE, contextOf(raw).requestId, leftFor(server, raw.socket));
 }
 
 /** Limits of the HTTP server, and its answers to what reaches no handler. */

@@ -6,21 +6,27 @@ import { lastValueFrom, type Observable } from 'rxjs';
 import { WebSocket, WebSocketServer } from 'ws';
 import { within } from '../kernel/current-context.js';
 import type { Log } from '../kernel/log.js';
+import { CONFIG, type Config } from '../config/load.js';
 import { AuditTrail } from '../kernel/audit.js';
 import { Authenticator } from '../kernel/authenticator.js';
+import { Connections } from '../kernel/connections.js';
 import { DomainError } from '../kernel/errors.js';
 import { InFlight } from '../kernel/in-flight.js';
+import { RateLimits } from '../kernel/rate-limits.js';
+import { rateHeaders } from '../kernel/rate-report.js';
 import type { RequestContext } from '../kernel/request-context.js';
 import { ClientAddresses } from './client-address.js';
 import { carriesCredential, credentialOf } from './credential.js';
 import { toDomainError } from './error-mapping.js';
-import { attachContext } from './execution-context.js';
+import { attachContext, findContext } from './execution-context.js';
 import { Heartbeat } from './heartbeat.js';
 import { endSocket, httpRefusal } from './raw-http.js';
+import { type StreamLimits, streamLimitsOf } from './stream-pace.js';
 import { WsTraffic } from './traffic-metrics.js';
 import { addressOf, contextOfUpgrade } from './upgrade.js';
 import { WaitingRoom } from './waiting-room.js';
-import { BINARY_SUBPROTOCOL, WsConnection, type WsMessage } from './ws-connection.js';
+import { BINARY_SUBPROTOCOL, WsConnection } from './ws-connection.js';
+import type { WsMessage } from './ws-message.js';
 
 const MAX_MESSAGE_BYTES = 1024 * 1024;
 /** Clients come back over this time, not all at once. */
@@ -60,7 +66,10 @@ export class GatehouseWsAdapter implements WebSocketAdapter<WebSocketServer, Web
   readonly #handlers = new WeakMap<WebSocket, Map<unknown, WsMessageHandler>>();
   readonly #heartbeat = new Heartbeat();
   readonly traffic = new WsTraffic();
-  readonly #waiting = new WaitingRoom();
+  readonly #waiting: WaitingRoom;
+  readonly #limits: RateLimits;
+  readonly #connections: Connections;
+  readonly #pace: StreamLimits;
   readonly #authenticator: Authenticator;
   readonly #audit: AuditTrail;
   readonly #inFlight: InFlight;
@@ -73,6 +82,11 @@ export class GatehouseWsAdapter implements WebSocketAdapter<WebSocketServer, Web
     this.#authenticator = app.get(Authenticator);
     this.#audit = app.get(AuditTrail);
     this.#inFlight = app.get(InFlight);
+    this.#limits = app.get(RateLimits);
+    this.#connections = app.get(Connections);
+    const config = app.get<Config>(CONFIG);
+    this.#waiting = new WaitingRoom(config.CONNECTIONS_UNAUTHENTICATED, config.HANDSHAKE_TIMEOUT_SECONDS * 1000);
+    this.#pace = streamLimitsOf(config);
     const addresses = app.get(ClientAddresses);
     http.on('upgrade', (request, socket, head) => {
       const context = contextOfUpgrade(request, addresses);
@@ -86,6 +100,11 @@ export class GatehouseWsAdapter implements WebSocketAdapter<WebSocketServer, Web
       perMessageDeflate: false,
       maxPayload: MAX_MESSAGE_BYTES,
       handleProtocols: (offered) => (offered.has(BINARY_SUBPROTOCOL) ? BINARY_SUBPROTOCOL : false),
+    });
+    server.on('headers', (lines: string[], request: IncomingMessage) => {
+      const rate = findContext(request)?.rate;
+      if (rate !== undefined)
+        lines.push(...Object.entries(rateHeaders(rate)).map(([name, value]) => `${name}: ${value}`));
     });
     for (const path of options.paths ?? [options.path]) this.#servers.set(path, server);
     return server;
@@ -166,14 +185,16 @@ export class GatehouseWsAdapter implements WebSocketAdapter<WebSocketServer, Web
     const ended = this.#inFlight.begin();
     try {
       this.#inFlight.requireOpen();
+      attachContext(request, context);
       if (carriesCredential(request)) await this.#authenticator.authenticate(() => credentialOf(request), context);
-      else this.#waiting.requireRoom();
+      else await this.#limits.arrive(context, 'stranger');
       const url = addressOf(request);
       const server = this.#servers.get(url.pathname);
       if (!server) throw new DomainError('NOT_FOUND', 'There is no such resource.');
       if (socket.destroyed) return;
       // The stop may have begun meanwhile, and this client would not be told.
       this.#inFlight.requireOpen();
+      socket.once('close', this.#enter(context));
       server.handleUpgrade(request, socket, head, (client) => {
         this.#accept(server, client, request.socket, context, url);
       });
@@ -181,28 +202,55 @@ export class GatehouseWsAdapter implements WebSocketAdapter<WebSocketServer, Web
       const error = toDomainError(thrown);
       if (error.code === 'INTERNAL_ERROR') this.logger.error({ err: thrown }, 'websocket upgrade failed');
       this.#rejected(context, error);
-      endSocket(socket, httpRefusal(error, context.requestId));
+      endSocket(
+        socket,
+        httpRefusal(error, context.requestId, context.rate ?? this.#limits.left(context.remoteAddress)),
+      );
     } finally {
       ended();
     }
   }
 
+  /** Of a known caller the connections are counted, else those that wait. @throws DomainError CONNECTION_LIMIT */
+  #enter({ principal }: RequestContext): () => void {
+    if (principal !== null) return this.#connections.enter(principal);
+    this.#waiting.requireRoom();
+    return () => undefined;
+  }
+
   #accept(server: WebSocketServer, client: WebSocket, wire: Socket, context: RequestContext, url: URL): void {
     wire.setNoDelay(true);
-    const connection = new WsConnection(client, wire, context, url, this.logger, this.traffic);
+    const connection = new WsConnection(client, wire, context, url, this.logger, this.traffic, this.#pace);
     connections.set(client, connection);
     attachContext(client, context);
     this.#clients.add(client);
     client.setMaxListeners(MAX_LISTENERS);
     this.#heartbeat.watch(client, wire);
     client.once('close', () => this.#clients.delete(client));
+    const unknown = context.principal === null;
+    connection.onTooFast = (error) => {
+      this.#limits.tooFast(context, error);
+    };
     connection.onRejected = (error) => {
       this.#rejected(context, error);
     };
     this.#waiting.admit(connection, () => {
-      this.#onRecord(connection);
+      if (unknown) this.#enterKnown(connection);
+      if (connection.open) this.#onRecord(connection);
     });
     server.emit('connection', client, connection);
+  }
+
+  /** Whoever said who they are by a message: one connection too many is closed. */
+  #enterKnown(connection: WsConnection): void {
+    this.#limits.identified(connection.context);
+    try {
+      connection.socket.once('close', this.#enter(connection.context));
+    } catch (thrown) {
+      const error = toDomainError(thrown);
+      this.#rejected(connection.context, error);
+      connection.closeWith(error);
+    }
   }
 
   #rejected(context: RequestContext, { code }: DomainError): void {

@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net';
+import { setTimeout } from 'node:timers/promises';
 import { WebSocket } from 'ws';
 import type { Log } from '../kernel/log.js';
 import { logFields, within } from '../kernel/current-context.js';
@@ -8,28 +9,26 @@ import { type Frame, recycle } from '../kernel/frame.js';
 import type { RequestContext } from '../kernel/request-context.js';
 import { toDomainError } from './error-mapping.js';
 import { FairTurn } from './fair-turn.js';
-import { nestsTooDeep } from './json-body.js';
+import { type StreamLimits, StreamPace } from './stream-pace.js';
 import { WsTraffic } from './traffic-metrics.js';
 import { UnreadAnswers } from './unread-answers.js';
+import { parseMessage, type WsMessage } from './ws-message.js';
 
 /** Messages that may wait while one is handled; beyond it the socket is not read. */
 const MAX_QUEUED_BYTES = 256 * 1024;
 const MAX_QUEUED = 256;
-/** How long a client that is closed for not reading may take to read why. */
+/** How long a client that is closed for not reading, or for sending too fast, may take to read why. */
 const LINGER_MS = 1000;
-/** 64 KiB of input, every byte of it escaped in JSON. */
-const MAX_CONTROL_BYTES = 400 * 1024;
 /** Invalid messages within a minute that end the connection. */
 const MAX_INVALID = 10;
 const INVALID_WINDOW_MS = 60_000;
 const MAX_ID = 128;
+/** Messages that are input, by all their names: of them bytes are counted. */
+const INPUT = new Set(['input', 'command']);
 /** Long commands of one connection that are under way at once. */
 const MAX_ASIDE = 8;
 
 export const BINARY_SUBPROTOCOL = 'gatehouse.v1';
-
-/** A control message, its `type` known, the rest not yet validated. */
-export type WsMessage = Record<string, unknown> & { readonly type: string };
 
 /**
  * One WebSocket connection. Messages are handled strictly in order, one after the other, however slow a guard is:
@@ -43,6 +42,8 @@ export class WsConnection {
   onAuthenticated: (() => void) | null = null;
   /** Set by the adapter; called once, when the connection is refused before its caller is known. */
   onRejected: ((error: DomainError) => void) | null = null;
+  /** Set by the adapter; called when the connection ends since its client sent too fast for too long. */
+  onTooFast: ((error: DomainError) => void) | null = null;
   /** Set by the gateway; called when the credential ends, and closes the connection. */
   onExpired: ((error: DomainError) => void) | null = null;
   /** Set by the gateway; resolves when the next message may be handled. */
@@ -54,9 +55,7 @@ export class WsConnection {
   readonly #turn = new FairTurn();
   readonly #unread = new UnreadAnswers(() => {
     this.closeWith(new DomainError('ANSWERS_UNREAD', 'Too many answers wait to be read.'));
-    setTimeout(() => {
-      this.socket.terminate();
-    }, LINGER_MS);
+    void this.#cutOff();
   });
   #invalid: number[] = [];
   #cancelExpiry: (() => void) | undefined;
@@ -65,6 +64,7 @@ export class WsConnection {
   /** The attachment that it is about. */
   #currentChannel: number | undefined;
   #aside = 0;
+  readonly #pace: StreamPace | null;
 
   constructor(
     readonly socket: WebSocket,
@@ -75,7 +75,10 @@ export class WsConnection {
     readonly url: URL,
     private readonly logger: Log,
     private readonly traffic = new WsTraffic(),
+    /** How fast its client may send; null: as fast as it is read. */
+    limits: StreamLimits | null = null,
   ) {
+    this.#pace = limits === null ? null : new StreamPace(limits, this);
     this.binary = socket.protocol === BINARY_SUBPROTOCOL;
     socket.on('message', (data: Buffer, isBinary: boolean) => {
       this.#receive(data, isBinary);
@@ -89,6 +92,7 @@ export class WsConnection {
     socket.once('close', () => this.#cancelExpiry?.());
     socket.once('close', () => {
       this.#unread.close();
+      this.#pace?.end();
     });
   }
 
@@ -158,6 +162,16 @@ export class WsConnection {
   /** Null while the client reads what it is sent, else a promise that it does again, or is gone. */
   room(): Promise<void> | null {
     return this.#unread.room();
+  }
+
+  /** Whether messages of its client wait to be handled. */
+  get waiting(): boolean {
+    return this.#busy || this.#queue.length > 0;
+  }
+
+  /** Tells its client that it sends too fast, or does not any more. */
+  tellPace(action: 'pause' | 'resume'): void {
+    this.send({ type: 'flow_control', action, reason: 'rate_limit' });
   }
 
   /** Sends terminal output as a message; its own flow control bounds it. */
@@ -288,13 +302,21 @@ export class WsConnection {
     if (this.#queue.length === 0 && !this.#busy) this.socket.resume();
   }
 
-  /** Tells what a handler threw; a lost or missing credential ends the connection, anything else does not. */
+  /** Tells what a handler threw; a lost or missing credential ends the connection, as going too fast does, no more does. */
   refuse(thrown: unknown): void {
     const error = this.#known(thrown);
     this.sendError(error);
-    if (error.answer.http !== 401) return;
+    if (error.code === 'RATE_LIMIT') this.onTooFast?.(error);
+    else if (error.answer.http !== 401) return;
     this.#reject(error);
     this.socket.close(error.answer.close, error.code);
+    if (error.code === 'RATE_LIMIT') void this.#cutOff();
+  }
+
+  /** A client that does not read why, or goes on sending, does not keep its connection by that. */
+  async #cutOff(): Promise<void> {
+    await setTimeout(LINGER_MS);
+    this.socket.terminate();
   }
 
   /** What was thrown in our terms; what was not foreseen is logged. */
@@ -310,14 +332,30 @@ export class WsConnection {
     const message = parseMessage(data);
     const { id } = message;
     if (typeof id === 'number' || (typeof id === 'string' && id.length <= MAX_ID)) this.#currentId = id;
-    await this.#onMessage?.(message);
+    const wait = this.#waitFor(message, data.length);
+    if (wait > 0) await setTimeout(wait);
+    if (this.open) await this.#onMessage?.(message);
+  }
+
+  /** Counts a message. @returns milliseconds to wait before it is handled @throws DomainError RATE_LIMIT */
+  #waitFor({ type }: WsMessage, bytes: number): number {
+    if (this.#pace === null) return 0;
+    const wait = INPUT.has(type) ? this.#pace.input(bytes) : this.#pace.message(type);
+    if (wait === null) throw new DomainError('RATE_LIMIT', 'Too many messages for too long.');
+    return wait;
   }
 
   #onBinary(data: Buffer): Promise<void> | undefined {
     if (!this.binary)
       throw new DomainError('INVALID_MESSAGE', `Binary frames need the subprotocol ${BINARY_SUBPROTOCOL}.`);
     this.traffic.input.value += 1;
-    return this.onBinary?.(data);
+    const wait = this.#pace?.input(data.length) ?? 0;
+    return wait === 0 ? this.onBinary?.(data) : this.#binaryLater(wait, data);
+  }
+
+  async #binaryLater(wait: number, data: Buffer): Promise<void> {
+    await setTimeout(wait);
+    if (this.open) await this.onBinary?.(data);
   }
 }
 
@@ -333,23 +371,3 @@ const describe = (error: DomainError, code: string = error.code): object => ({
   message: error.message,
   ...(error.details ? { details: error.details } : {}),
 });
-
-/** @throws DomainError INVALID_MESSAGE */
-function parseMessage(data: Buffer): WsMessage {
-  if (data.length > MAX_CONTROL_BYTES) throw new DomainError('INVALID_MESSAGE', 'The message is too long.');
-  if (nestsTooDeep(data)) throw new DomainError('INVALID_MESSAGE', 'The message is nested too deep.');
-  let value: unknown;
-  try {
-    value = JSON.parse(data.toString('utf8'));
-  } catch {
-    throw new DomainError('INVALID_MESSAGE', 'The message is not JSON.');
-  }
-  if (typeof value !== 'object' || value === null || Array.isArray(value) || !('type' in value)) {
-    throw new DomainError('INVALID_MESSAGE', 'A message is a JSON object with a type.');
-  }
-  if (typeof value.type !== 'string') throw new DomainError('INVALID_MESSAGE', 'type: not a string.');
-  if (Object.hasOwn(value, '__proto__')) {
-    throw new DomainError('INVALID_MESSAGE', 'The message has a forbidden member.');
-  }
-  return value as WsMessage;
-}

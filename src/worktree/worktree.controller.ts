@@ -4,6 +4,7 @@ import type { z } from 'zod';
 import { Audited } from '../audit/audited.decorator.js';
 import { Authenticated, RequirePermission } from '../authorization/decorators.js';
 import type { CallerContext } from '../kernel/request-context.js';
+import { Expensive } from '../rate-limit/expensive.js';
 import { Caller } from '../transport/caller.js';
 import type { DiffView, LogView, RescueView, StatusView } from './git-views.js';
 import { type CreatedView, createFacts, WorktreeCreationService } from './worktree-creation.service.js';
@@ -46,6 +47,7 @@ export class WorktreeController {
   /** The permission is asked for with the repository, which the service does. */
   @Post('worktrees')
   @Authenticated()
+  @Expensive()
   @Audited('worktree.create', 'worktree', null, createFacts)
   async create(
     @Caller() caller: CallerContext,

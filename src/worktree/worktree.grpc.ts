@@ -12,6 +12,7 @@ import type { ListRescuesResponse } from '../generated/gatehouse/worktree/v1/Lis
 import type { ListResponse } from '../generated/gatehouse/worktree/v1/ListResponse.js';
 import type { RemoveResponse } from '../generated/gatehouse/worktree/v1/RemoveResponse.js';
 import type { CallerContext } from '../kernel/request-context.js';
+import { Expensive } from '../rate-limit/expensive.js';
 import { Caller } from '../transport/caller.js';
 import { createFacts, WorktreeCreationService } from './worktree-creation.service.js';
 import {
@@ -77,6 +78,7 @@ export class WorktreeGrpc {
   /** The permission is asked for with the repository, which the service does. */
   @GrpcMethod(SERVICE)
   @Authenticated()
+  @Expensive()
   @Audited('worktree.create', 'worktree', null, factsOfAnswer)
   async create(
     @Payload({ schema: createSchema }) command: CreateCommand,

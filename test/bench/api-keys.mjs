@@ -14,7 +14,6 @@ import 'reflect-metadata';
 import { ApiKeyEntity } from '../../dist/src/api-keys/api-key.entity.js';
 import { parseKey } from '../../dist/src/kernel/api-key-text.js';
 import { ApiKeysService } from '../../dist/src/api-keys/api-keys.service.js';
-import { KeyRateLimits } from '../../dist/src/api-keys/key-rate-limits.js';
 import { KeyRecords } from '../../dist/src/api-keys/key-records.js';
 import { KeyUsage } from '../../dist/src/api-keys/key-usage.js';
 import { KeyVerifier } from '../../dist/src/api-keys/key-verifier.js';
@@ -46,7 +45,7 @@ function keysOn(dataSource) {
   const keyed = new KeyedVerifier(verifierKeys([SECRET]));
   const verifier = new KeyVerifier(records, new SecretHasher(config.BCRYPT_COST), keyed, usage);
   const standings = { of: () => Promise.resolve({ roles: ['admin'], groups: [] }) };
-  const service = new ApiKeysService(records, verifier, new KeyRateLimits(), usage, standings, systemClock);
+  const service = new ApiKeysService(records, verifier, usage, standings, systemClock);
   return { service, usage, authenticate: (text) => service.authenticate(text, '127.0.0.1', Date.now()) };
 }
 
@@ -219,6 +218,13 @@ async function requests(dataDir, url, key) {
         ...{ PATH: process.env.PATH, HOME: process.env.HOME, NODE_ENV: 'test', LOG_LEVEL: 'fatal', LOG_FORMAT: 'json' },
         ...{ DATA_DIR: join(dataDir, 'data'), HTTP_PORT: String(httpPort), GRPC_PORT: String(grpcPort) },
         ...{ AUTH_SECRET: SECRET, DATABASE_URL: url },
+        // What is measured is how fast it goes, not how fast it may.
+        ...Object.fromEntries(
+          ['PRINCIPAL', 'HEALTH', 'AUTH'].flatMap((level) => [
+            [`RATE_LIMIT_${level}_PER_MINUTE`, '1000000'],
+            [`RATE_LIMIT_${level}_BURST`, '1000000'],
+          ]),
+        ),
       },
     }),
   ];

@@ -5,7 +5,6 @@ import { Client } from 'pg';
 import type { DataSource, EntityManager } from 'typeorm';
 import { ApiKeyEntity } from '../../src/api-keys/api-key.entity.js';
 import { ApiKeysService } from '../../src/api-keys/api-keys.service.js';
-import { KeyRateLimits } from '../../src/api-keys/key-rate-limits.js';
 import { KeyRecords } from '../../src/api-keys/key-records.js';
 import { KeyUsage, MAX_PENDING } from '../../src/api-keys/key-usage.js';
 import { KeyVerifier } from '../../src/api-keys/key-verifier.js';
@@ -71,7 +70,7 @@ function gatewayOn(dataSource: DataSource, secrets: readonly string[], changed: 
   const verifier = new KeyVerifier(records, hasher, new KeyedVerifier(verifierKeys(secrets)), usage);
   const time = { now: Date.now() };
   const clock = { now: () => time.now, microseconds: () => 0n };
-  const service = new ApiKeysService(records, verifier, new KeyRateLimits(), usage, standings, clock);
+  const service = new ApiKeysService(records, verifier, usage, standings, clock);
   const authenticate = (text: string) => service.authenticate(text, ADDRESS, time.now);
   return { scope, feed, hasher, usage, records, service, time, authenticate };
 }
@@ -315,20 +314,5 @@ describe('an API key is verified', () => {
     const plan = rows.map((row) => row['QUERY PLAN']).join('\n');
     expect(plan).toContain('Index Scan using api_keys_pkey');
     expect(plan).not.toContain('Seq Scan');
-  });
-});
-
-describe('a key’s own limit', () => {
-  it('lets one minute’s uses through at once, then one whenever its share of the minute is over', () => {
-    const limits = new KeyRateLimits();
-    const taking = (at: number) => (): void => {
-      limits.take('a', 60, at);
-    };
-    for (let uses = 0; uses < 60; uses += 1) taking(0)();
-    expect(taking(0)).toThrow('more often');
-    limits.take('b', 60, 0);
-    taking(1000)();
-    expect(taking(1999)).toThrow(expect.objectContaining({ code: 'RATE_LIMIT_EXCEEDED', details: { retry_after: 1 } }));
-    taking(2000)();
   });
 });

@@ -10,6 +10,25 @@ import { neverPrinted, requireNoSecrets, secretsOf } from './log-scan.js';
 const MAIN = resolve('dist/src/main.js');
 export const SECRET = 'a-secret-for-tests-that-is-long-enough-0123456789';
 const READY_MS = 50_000;
+/**
+ * Hundreds of calls a minute are normal in a test. One about a limit sets that one; `PRODUCT_LIMITS` are those of .env.example.
+ */
+const FAR_LIMITS: Readonly<Record<string, string>> = {
+  ...Object.fromEntries(
+    ['STRANGER', 'HEALTH', 'AUTH', 'PRINCIPAL'].flatMap((level) => [
+      [`RATE_LIMIT_${level}_PER_MINUTE`, '1000000'],
+      [`RATE_LIMIT_${level}_BURST`, '1000000'],
+    ]),
+  ),
+  ...{ RATE_LIMIT_CREATE_PER_HOUR: '1000000', RATE_LIMIT_CREATE_BURST: '1000000' },
+  ...{ RATE_LIMIT_MESSAGES_PER_SECOND: '1000000', RATE_LIMIT_MESSAGES_BURST: '1000000' },
+  RATE_LIMIT_INPUT_BYTES_PER_SECOND: '1073741824',
+  ...{ LOCKOUT_FAILURES: '10000', LOCKOUT_ADDRESS_FAILURES: '10000', CONNECTIONS_PER_PRINCIPAL: '10000' },
+};
+/** As if no limit was set: an empty variable is none. */
+export const PRODUCT_LIMITS: Readonly<Record<string, string>> = Object.fromEntries(
+  Object.keys(FAR_LIMITS).map((name) => [name, '']),
+);
 
 /** One line of the gateway's log. */
 export type LogLine = Record<string, unknown>;
@@ -106,6 +125,7 @@ export class TestGateway {
         GRPC_PORT: String(this.grpcPort),
         AUTH_SECRET: SECRET,
         LOG_FORMAT: 'json',
+        ...FAR_LIMITS,
         ...(this.databaseUrl === null ? {} : { DATABASE_URL: this.databaseUrl }),
         ...this.environment,
       },

@@ -179,6 +179,9 @@ export async function startGatehouse(script, folder) {
       LOG_FORMAT: 'json',
       SESSIONS_PER_USER: MANY,
       SESSIONS_PER_TENANT: MANY,
+      CONNECTIONS_PER_PRINCIPAL: MANY,
+      ...{ RATE_LIMIT_CREATE_BURST: MANY, RATE_LIMIT_PRINCIPAL_BURST: MANY },
+      RATE_LIMIT_INPUT_BYTES_PER_SECOND: String(1024 ** 3),
     },
   });
   return new Gatehouse(child, httpPort, script, dataDir);

@@ -1,10 +1,16 @@
-import { token } from '../gateway.js';
+import { type TestGateway, token } from '../gateway.js';
 import { GrpcClient, refused } from '../grpc-client.js';
 import { WsClient } from '../ws-client.js';
 import { makeKey } from '../api-keys.js';
+import { overRest } from '../attempts.js';
 import { type Cases, one } from './case.js';
 
 const ago = Math.floor(Date.now() / 1000) - 3600;
+
+/** Five credentials from there that are refused, which is one lockout. */
+const guessFrom = async (gateway: TestGateway, address: string): Promise<void> => {
+  for (let guesses = 0; guesses < 5; guesses += 1) await overRest(gateway, 'nonsense', address);
+};
 
 /** The keys of identity providers, as a gateway has them when it is there. */
 export const keyCases: Cases = {
@@ -66,6 +72,29 @@ export const credentialCases: Cases = {
     failure: async (world) => {
       await world.call(token({ sub: 'mallory' }), 'GET', '/auth/info');
       return one({ transport: 'rest', reason: 'UNAUTHORIZED_USER' });
+    },
+  },
+  'rate_limit.exceeded': {
+    failure: async (world) => {
+      const { id, key } = await makeKey(world.gateway, world.root, { roles: ['user'], rate_limit_per_minute: 1 });
+      for (let calls = 0; calls < 3; calls += 1) await world.call(key, 'GET', '/sessions');
+      const event = { credential_id: id, transport: 'rest', reason: 'RATE_LIMIT_EXCEEDED' };
+      return one({ ...event, metadata: { detail: 'user' } });
+    },
+  },
+  'rate_limit.lockout': {
+    failure: async (world) => {
+      const remote_addr = '203.0.113.77';
+      await guessFrom(world.gateway, remote_addr);
+      return one({ remote_addr, transport: 'rest', reason: 'RATE_LIMIT_EXCEEDED', metadata: { of: 'unnamed' } });
+    },
+  },
+  'rate_limit.lockout_ended': {
+    success: async (world) => {
+      const remote_addr = '203.0.113.78';
+      await guessFrom(world.gateway, remote_addr);
+      await world.gateway.audit({ action: 'rate_limit.lockout_ended', remote_addr });
+      return one({ remote_addr, transport: 'system', metadata: { of: 'name', seconds: 1 } });
     },
   },
   'auth.token_minted': {

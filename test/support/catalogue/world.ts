@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { realpathSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { BEHIND_PROXY } from '../attempts.js';
 import { TestGateway, token } from '../gateway.js';
 import { ecKey, issue, KeyServer } from '../key-server.js';
 import { type Answer, rest } from '../rest.js';
@@ -30,6 +31,7 @@ export class CatalogueWorld {
     git(join(server.folder, 'projects/app'), 'commit', '--quiet', '--allow-empty', '-m', 'first');
     const gateway = await TestGateway.start({
       ...{ ...server.environment, ...scriptedAgents(server.folder), POLICY_CONFIG: policyFile },
+      ...{ ...BEHIND_PROXY, LOCKOUT_FAILURES: '5', LOCKOUT_SECONDS: '1', LOCKOUT_MAX_SECONDS: '1' },
       PROJECT_ROOTS: realpathSync(join(server.folder, 'projects')),
     });
     return new CatalogueWorld(server, gateway, policyFile);
