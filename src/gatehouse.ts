@@ -2,7 +2,7 @@ import 'reflect-metadata';
 import { createServer, type Server } from 'node:net';
 import { hostname } from 'node:os';
 import { NestFactory } from '@nestjs/core';
-import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
+import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import type { Logger } from 'pino';
 import { FirstAdminKey } from './api-keys/first-admin-key.js';
 import { AgentStreams } from './agent/agent-streams.js';
@@ -10,6 +10,7 @@ import { EventStreams } from './audit/read/event-streams.js';
 import { DeclaredAccess } from './authorization/declared-access.js';
 import { type Config, ConfigurationError } from './config/load.js';
 import { Database } from './database/database.js';
+import { Edges } from './edges.js';
 import { GatewayModule, type GatewayParts } from './gateway.module.js';
 import { AuditTrail } from './kernel/audit.js';
 import { Authenticator } from './kernel/authenticator.js';
@@ -27,7 +28,7 @@ import { ClientAddresses } from './transport/client-address.js';
 import { grpcGate } from './transport/grpc-edge.js';
 import { GatehouseGrpcServer } from './transport/grpc-server.js';
 import { createLogger, nestLogger } from './transport/logging.js';
-import { guardRest, HTTP_SERVER } from './transport/rest-edge.js';
+import { guardRest } from './transport/rest-edge.js';
 import { measureGrpc, measureRest } from './transport/traffic-metrics.js';
 import { GatehouseWsAdapter } from './transport/ws-adapter.js';
 import { showFirstKey, welcome } from './welcome.js';
@@ -53,13 +54,14 @@ export async function startGatehouse(config: Config): Promise<Gatehouse> {
   await requireFreePort('GRPC_PORT', config.HOST, config.GRPC_PORT);
   const runner = new RunnerClient(runnerEndpoint(config));
   const logger = createLogger(config);
+  const edges = new Edges(config, logger);
   const database = await Database.open(config, (message) => {
     logger.info(message);
   });
   let startedRunner = false;
   try {
     startedRunner = await ensureRunner(runner, config);
-    return await serve(config, logger, database, runner);
+    return await serve({ config, logger, edges, database }, runner);
   } catch (error) {
     const alone = await database.leave();
     if (alone && startedRunner) await attempt(endRunnerProcess(runner), logger);
@@ -68,14 +70,16 @@ export async function startGatehouse(config: Config): Promise<Gatehouse> {
   }
 }
 
-async function serve(config: Config, logger: Logger, database: Database, runner: RunnerClient): Promise<Gatehouse> {
+async function serve(parts: Parts, runner: RunnerClient): Promise<Gatehouse> {
+  const { config, logger, edges, database } = parts;
   const { id: runnerId = '' } = await runner.info();
   const node = await database.announce(runnerId, config.NODE_NAME ?? hostname());
   const { dataSource, trail, connection } = database;
-  const app = await createApp({ config, dataSource, trail, connection, runner, runnerId, node, logger });
+  const app = await createApp(edges, { config, dataSource, trail, connection, runner, runnerId, node, logger });
   try {
-    return await listen(app, { config, logger, database });
+    return await listen(app, parts);
   } catch (error) {
+    edges.close();
     // Nobody may look after the runner any more when it is ended.
     await app.close().catch(() => undefined);
     throw error;
@@ -83,19 +87,23 @@ async function serve(config: Config, logger: Logger, database: Database, runner:
 }
 
 async function listen(app: NestFastifyApplication, parts: Parts): Promise<Gatehouse> {
-  const { config, logger, database } = parts;
-  const websocket = new GatehouseWsAdapter(app, app.getHttpServer(), logger);
+  const { config, logger, edges, database } = parts;
+  const { site } = edges;
+  const websocket = new GatehouseWsAdapter(app, app.getHttpServer(), logger, site);
   app.useWebSocketAdapter(websocket);
   const authenticator = app.get(Authenticator);
   const inFlight = app.get(InFlight);
   const addresses = app.get(ClientAddresses);
   const limits = app.get(RateLimits);
   const metrics = app.get(Metrics);
+  const audit = app.get(AuditTrail);
+  const gate = { authenticator, inFlight, addresses, limits, site, audit };
   websocket.traffic.show(metrics);
   const grpc = new GatehouseGrpcServer(
-    `${bracketed(config.HOST)}:${config.GRPC_PORT}`,
-    [measureGrpc(metrics), grpcGate({ authenticator, inFlight, addresses, limits, logger })],
+    { host: config.HOST, port: config.GRPC_PORT },
+    [measureGrpc(metrics), grpcGate({ ...gate, logger })],
     {
+      tls: edges.guard(app),
       reflection: config.grpcReflection,
       maxAgeSeconds: config.GRPC_MAX_CONNECTION_AGE_SECONDS,
       graceSeconds: config.GRPC_MAX_CONNECTION_AGE_GRACE_SECONDS,
@@ -103,31 +111,27 @@ async function listen(app: NestFastifyApplication, parts: Parts): Promise<Gateho
   );
   app.connectMicroservice({ strategy: grpc }, { inheritAppConfig: true });
   measureRest(app.getHttpAdapter().getInstance(), metrics);
-  guardRest(app.getHttpAdapter().getInstance(), {
-    authenticator,
-    inFlight,
-    addresses,
-    limits,
-    publicRoutes: app.get(DeclaredAccess).publicRoutes(),
-  });
+  guardRest(app.getHttpAdapter().getInstance(), { ...gate, publicRoutes: app.get(DeclaredAccess).publicRoutes() });
   await app.init();
   await app.startAllMicroservices();
   await app.listen(config.HTTP_PORT, config.HOST);
   grpc.setServing(true);
-  await app.get(AuditTrail).record(systemContext(), {
+  await audit.record(systemContext(), {
     action: 'server.started',
     resource: null,
     success: true,
     metadata: { version: VERSION },
   });
   const firstKey = await app.get(FirstAdminKey).create(systemContext(), showFirstKey);
-  welcome({ config, http: await app.getUrl(), firstKey, database: database.place });
+  welcome({
+    ...{ config, http: edges.url(await app.getUrl()), ownAuthority: edges.ownAuthority },
+    ...{ firstKey, database: database.place },
+  });
   return { stop: () => stop({ app, websocket, grpc, ...parts }) };
 }
 
-async function createApp(parts: GatewayParts): Promise<NestFastifyApplication> {
-  const adapter = new FastifyAdapter(HTTP_SERVER);
-  const app = await NestFactory.create<NestFastifyApplication>(GatewayModule.with(parts), adapter, {
+async function createApp(edges: Edges, parts: GatewayParts): Promise<NestFastifyApplication> {
+  const app = await NestFactory.create<NestFastifyApplication>(GatewayModule.with(parts), edges.adapter(), {
     bufferLogs: true,
     abortOnError: false,
     bodyParser: false,
@@ -140,6 +144,7 @@ async function createApp(parts: GatewayParts): Promise<NestFastifyApplication> {
 interface Parts {
   readonly config: Config;
   readonly database: Database;
+  readonly edges: Edges;
   readonly logger: Logger;
 }
 
@@ -150,12 +155,13 @@ interface Running extends Parts {
 }
 
 async function stop(running: Running): Promise<void> {
-  const { app, websocket, grpc, config, database, logger } = running;
+  const { app, websocket, grpc, config, database, edges, logger } = running;
   const cut = setTimeout(() => {
     logger.error('the stop took too long and was cut off');
     process.exit(1);
   }, STOP_MS);
   // Nobody new comes in; who is in is told to come back elsewhere; what was begun is finished, and on record.
+  edges.close();
   app.get(InFlight).close();
   (app.getHttpServer() as Server).close();
   grpc.setServing(false);
@@ -206,5 +212,3 @@ function describeListenError({ code }: NodeJS.ErrnoException, variable: string, 
   }
   return `${variable}: cannot listen on ${host}:${port} (${code ?? 'unknown'})`;
 }
-
-const bracketed = (host: string): string => (host.includes(':') ? `[${host}]` : host);

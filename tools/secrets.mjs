@@ -11,7 +11,7 @@ const ALLOWED = [
   // Amazon's own example.
   /^A[KS]IAIOSFODNN7EXAMPLE$/,
   // Passwords in addresses: words, or what a template puts in.
-  /:\/\/[^:]*:(?:hunter2|password|secret|secretsecret|a-password-of-it|x|100%|…|\$\{\w+\})@(?:p@)?$/,
+  /:\/\/[^:]*:(?:hunter2|password|secret|secretsecret|secret-path|a-password-of-it|x|100%|…|\$\{[\w.]+\})@(?:p@)?$/,
   // Letters and digits in their order, words, and nothing behind a prefix.
   /^sk-ant-(?:api03-(?:abcdefghijkl|(?:scripted-?)+AA|)|of-the-test)$/,
   /^ghp_0123456789abcdefghij0123456789abcdef$/,

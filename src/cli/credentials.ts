@@ -4,7 +4,8 @@ import { homedir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { Failure } from './failure.js';
 
-const DEFAULT_URL = 'http://127.0.0.1:8080';
+/** A server of this machine; with TLS where the environment that both share says so. */
+export const defaultUrl = (): string => `${variable('TLS_ENABLED') === 'true' ? 'https' : 'http'}://127.0.0.1:8080`;
 
 /** Where the server is, and the key or token for it. */
 export interface Credentials {
@@ -24,7 +25,7 @@ export function credentialsFile(): string {
 export function loadCredentials(): Credentials {
   const url = variable('GATEHOUSE_URL');
   const token = variable('GATEHOUSE_TOKEN');
-  if (token !== undefined) return { url: serverUrl(url ?? DEFAULT_URL), token: credential(token, 'GATEHOUSE_TOKEN') };
+  if (token !== undefined) return { url: serverUrl(url ?? defaultUrl()), token: credential(token, 'GATEHOUSE_TOKEN') };
   const stored = readStored();
   if (stored === null) throw new Failure('no credential: set GATEHOUSE_TOKEN, or run `gatehouse login`');
   // A stored token belongs to its server: another address does not get it.

@@ -1,16 +1,21 @@
 import { Api } from './api.js';
 import { none, parsed } from './arguments.js';
-import { credential, credentialsFile, removeCredentials, serverUrl, storeCredentials } from './credentials.js';
+import {
+  credential,
+  credentialsFile,
+  defaultUrl,
+  removeCredentials,
+  serverUrl,
+  storeCredentials,
+} from './credentials.js';
 import { Failure } from './failure.js';
 import { ask } from './prompt.js';
-
-const DEFAULT_URL = 'http://127.0.0.1:8080';
 
 /** `gatehouse login`: keeps a credential in a file that only its user can read. */
 export async function login(args: string[]): Promise<number> {
   const { values, positionals } = parsed(args, { url: { type: 'string' } });
   none(positionals, 'login asks for the credential, so that no list of processes shows it');
-  const url = serverUrl(values.url ?? ((await ask(`Server [${DEFAULT_URL}]: `)) || DEFAULT_URL));
+  const url = serverUrl(values.url ?? ((await ask(`Server [${defaultUrl()}]: `)) || defaultUrl()));
   const given = await ask('API key or token (not shown): ', true);
   if (given === '') throw new Failure('no key was given');
   const token = credential(given, 'what was given');

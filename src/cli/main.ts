@@ -1,6 +1,7 @@
 import { VERSION } from '../kernel/package.js';
 import { AGENT } from './agents.js';
 import { AUDIT } from './audit.js';
+import { CERT } from './cert.js';
 import { HelpWanted, none, parsed } from './arguments.js';
 import { CONFIG } from './config.js';
 import { doctor, DOCTOR_HELP } from './doctor.js';
@@ -43,17 +44,20 @@ Usage: gatehouse <command>
 
   doctor [--all] [--json]   what is wrong with the deployment on this machine, and how to mend it
   config check              is its configuration right
+  cert self-signed          a certificate for the server’s TLS
 
   login [--url URL]         keep a credential in a file that only you can read
   logout                    remove it
   version                   print the version
   help [command]            this, or more of agent, worktree, key, token, secrets, policy, audit,
-                            config and doctor
+                            cert, config and doctor
 
 While attached, Ctrl-] detaches; --detach-key '^X' changes that, --detach-key none turns it off.
 
-GATEHOUSE_TOKEN is the API key or token, GATEHOUSE_URL the server (http://127.0.0.1:8080).
-NODE_EXTRA_CA_CERTS names a file with the certificate of a private authority that vouches for an https:// server.`;
+GATEHOUSE_TOKEN is the API key or token, GATEHOUSE_URL the server (http://127.0.0.1:8080, or https:// where
+TLS_ENABLED is true).
+NODE_EXTRA_CA_CERTS names a file with the certificate of an https:// server that nobody else vouches for, or of a private
+authority that vouches for it.`;
 
 /** Exit status of a program whose reader went away, as a shell tells it: 128 + SIGPIPE. */
 const READER_GONE = 141;
@@ -67,6 +71,7 @@ const NOUNS: Readonly<Record<string, Noun>> = {
     secrets: SECRETS,
     policy: POLICY,
     audit: AUDIT,
+    cert: CERT,
     config: CONFIG,
   },
 };

@@ -21,7 +21,7 @@ export const POLICY: Noun = { help: HELP, verbs: { explain } };
 const PERMISSION = /^[a-z_]{1,64}:[a-z_]{1,64}$/;
 /** What permissions are about: about one’s own the server says what is held, and cannot say what there is not. */
 const AREAS: ReadonlySet<string> = new Set([
-  ...['pty', 'agent', 'worktree', 'api_key', 'recording', 'audit', 'policy', 'token', 'config', 'metrics'],
+  ...['pty', 'agent', 'worktree', 'api_key', 'recording', 'audit', 'policy', 'token', 'secrets', 'config', 'metrics'],
 ]);
 const RESOURCE = /^session:[\w-]{1,128}$/;
 

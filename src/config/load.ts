@@ -3,6 +3,8 @@ import { resolve } from 'node:path';
 import { parseEnv } from 'node:util';
 import { remoteRunner, type RemoteRunner, remoteRunnerProblems } from './remote-runner.js';
 import { parseMasterKey } from './master-key.js';
+import { siteProblems } from './sites.js';
+import { tlsProblems } from './tls.js';
 import { webhookProblems, webhooksOf } from './webhooks.js';
 import { type Environment, environmentSchema, SECRET_VARIABLES } from './schema.js';
 
@@ -105,7 +107,7 @@ function crossChecks(environment: Environment): string[] {
   const { LOCKOUT_SECONDS: first, LOCKOUT_MAX_SECONDS: longest } = environment;
   if (longest < first)
     problems.push(`LOCKOUT_MAX_SECONDS: found ${longest}, expected LOCKOUT_SECONDS (${first}) or more`);
-  return [...problems, ...remoteRunnerProblems(environment)];
+  return [...problems, ...tlsProblems(environment), ...siteProblems(environment), ...remoteRunnerProblems(environment)];
 }
 
 function masterKeyProblems({ ENCRYPTION_MASTER_KEY: key, ENCRYPTION_MASTER_KEY_PREVIOUS: previous }: Environment) {

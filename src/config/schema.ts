@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { isCidr } from '../kernel/cidr.js';
 import { MASTER_KEY_EXPECTED, parseMasterKey } from './master-key.js';
 import { SANDBOXES } from '../kernel/link.js';
+import { isHostName, isOrigin } from './site-names.js';
 import { isWebhookAddress, WEBHOOK_EXPECTED } from './webhooks.js';
 
 /** Values that were published as examples: as a secret they are no secret. */
@@ -41,6 +42,16 @@ function addresses() {
     .default('')
     .transform((text) => text.split(',').flatMap((each) => each.trim() || []))
     .refine((list) => list.every((each) => isCidr(each)), 'addresses or networks such as 10.0.0.0/8, comma-separated');
+}
+
+/** Words with commas between them, each of a certain form. */
+function words(isOne: (word: string) => boolean, expected: string) {
+  return z
+    .string()
+    .max(16_384)
+    .default('')
+    .transform((text) => text.split(',').flatMap((each) => each.trim().toLowerCase() || []))
+    .refine((list) => list.every(isOne), expected);
 }
 
 /** Absolute folders, separated by colons as in PATH. */
@@ -93,6 +104,21 @@ export const environmentSchema = z.object({
     .transform((host) => (host.toLowerCase() === 'localhost' ? '127.0.0.1' : host)),
   HTTP_PORT: port(8080),
   GRPC_PORT: port(50051),
+  TLS_ENABLED: flag.default(false),
+  TLS_CERT_FILE: z.string().max(4096).default('certs/server.crt'),
+  TLS_KEY_FILE: z.string().max(4096).default('certs/server.key'),
+  TLS_MIN_VERSION: z.enum(['1.2', '1.3'], { error: '1.2 or 1.3' }).default('1.2'),
+  TLS_CLIENT_AUTH: z
+    .enum(['none', 'request', 'require', 'verify'], { error: 'none, request, require or verify' })
+    .default('none'),
+  TLS_CLIENT_CA_FILE: z.string().max(4096).optional(),
+  TLS_TERMINATED_BY_PROXY: flag.default(false),
+  ALLOWED_HOSTS: words(isHostName, 'names or addresses of hosts without ports, comma-separated'),
+  CORS_ALLOWED_ORIGINS: words(
+    (word) => word === '*' || isOrigin(word),
+    'origins such as https://app.example.com, exactly as browsers send them, comma-separated',
+  ),
+  CORS_ALLOW_CREDENTIALS: flag.default(false),
   GRPC_REFLECTION: flag.optional(),
   // A week at most, which a timer can wait for.
   GRPC_MAX_CONNECTION_AGE_SECONDS: integer(0, 604_800, 3600),

@@ -1,5 +1,6 @@
 import { readFileSync, statSync } from 'node:fs';
 import type { z } from 'zod';
+import { fileSignature } from '../kernel/file-signature.js';
 import { ConfigurationError } from './load.js';
 import { parseYaml, YamlMistake } from './yaml-text.js';
 
@@ -38,7 +39,7 @@ export class YamlFile<T> {
     readonly path: string,
     private readonly schema: z.ZodType<T>,
   ) {
-    this.#seen = signature(path);
+    this.#seen = fileSignature(path);
     this.#text = read(path);
     const content = this.#content(this.#text);
     this.#full = content !== null;
@@ -62,14 +63,14 @@ export class YamlFile<T> {
   }
 
   #look({ changed, rejected }: FileListener<T>): void {
-    const now = signature(this.path);
+    const now = fileSignature(this.path);
     const settled = now === this.#changing;
     this.#changing = now === this.#seen ? null : now;
     if (now === this.#seen || !settled) return;
     try {
       const text = read(this.path);
       // Changed again while it was read: the next looks tell when that is over.
-      if (signature(this.path) !== now) return;
+      if (fileSignature(this.path) !== now) return;
       this.#seen = now;
       if (text === this.#text) return;
       this.#apply(text);
@@ -108,16 +109,6 @@ export class YamlFile<T> {
     throw new ConfigurationError(
       parsed.error.issues.map(({ path, message }) => `${this.path}: ${path.join('.') || '(file)'}: ${message}`),
     );
-  }
-}
-
-/** What tells one state of a file from another without reading it; never throws. */
-function signature(path: string): string {
-  try {
-    const { mtimeMs, size, ino } = statSync(path, { throwIfNoEntry: false }) ?? { mtimeMs: 0, size: -1, ino: 0 };
-    return `${mtimeMs} ${size} ${ino}`;
-  } catch (error) {
-    return codeOf(error);
   }
 }
 

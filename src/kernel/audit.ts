@@ -5,7 +5,7 @@ import type { CallerContext, RequestContext } from './request-context.js';
 export const AUDIT_ACTIONS = {
   /** A credential was accepted; once per credential, address and 15 minutes. */
   'auth.success': 'info',
-  /** A credential was missing or refused; counted per address and code within a minute. */
+  /** A credential was missing or refused, or a call came by another name; counted per address and code within a minute. */
   'auth.failed': 'warn',
   /** A token came after its end. */
   'auth.expired': 'warn',
@@ -37,6 +37,10 @@ export const AUDIT_ACTIONS = {
   'rate_limit.lockout': 'warn',
   /** That is over. */
   'rate_limit.lockout_ended': 'info',
+  /** A connection did not come to speak TLS, or showed no certificate that it had to; counted per address and reason within a minute. */
+  'tls.handshake_failed': 'warn',
+  /** A renewed certificate is in use for new connections. */
+  'tls.certificate_reloaded': 'info',
   /** A WebSocket connection was accepted. */
   'websocket.connected': 'info',
   /** A WebSocket connection ended. */

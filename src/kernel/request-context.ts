@@ -12,6 +12,8 @@ export interface RequestContext {
   readonly transport: TransportName;
   readonly remoteAddress: string;
   readonly userAgent: string | null;
+  /** The subject of the certificate that the client's connection showed and an authority of ours vouches for. */
+  readonly clientCertificate?: string;
   /** Set once the caller is known. */
   principal: Principal | null;
   /** The credential that `principal` was made from; null until then, and for the server itself. */

@@ -5,7 +5,7 @@ import type { Logger } from 'pino';
 import { BYTES_PROTOCOL, CONTROL_PROTOCOL } from '../kernel/link.js';
 import { type LinkTls, readLinkTls } from '../kernel/link-tls.js';
 import { isGateway } from './gateway-certificates.js';
-import { Handshakes } from './handshakes.js';
+import { Handshakes } from '../kernel/handshakes.js';
 import { type Listener, MAX_LINKS, type Services } from './listeners.js';
 import { Peers } from './peers.js';
 import type { TlsOptions } from './tls-options.js';

@@ -9,6 +9,7 @@ import {
 } from '@grpc/grpc-js';
 import { within } from '../kernel/current-context.js';
 import type { Log } from '../kernel/log.js';
+import type { AuditTrail } from '../kernel/audit.js';
 import type { Authenticator, Credential } from '../kernel/authenticator.js';
 import type { InFlight } from '../kernel/in-flight.js';
 import type { RateLimits } from '../kernel/rate-limits.js';
@@ -19,11 +20,16 @@ import { toDomainError } from './error-mapping.js';
 import { attachContext } from './execution-context.js';
 import { toGrpcStatus } from './grpc-status.js';
 import { newContext } from './new-context.js';
+import type { Site } from './site/site.js';
+import { noteStranger } from './strangers.js';
+import { verifiedSubject } from './tls/client-certificates.js';
 
 /** Tells a caller whose key was rotated until when it still works. */
 const ROTATED_METADATA = 'x-api-key-rotated';
 /** The standard health service: probes have no credential, as on `/health/live`. */
 const PUBLIC_SERVICE = '/grpc.health.v1.Health/';
+
+type Call = ServerInterceptingCallInterface;
 
 /** What the gate in front of gRPC asks. */
 export interface GrpcGate {
@@ -31,6 +37,8 @@ export interface GrpcGate {
   readonly inFlight: InFlight;
   readonly addresses: ClientAddresses;
   readonly limits: RateLimits;
+  readonly site: Site;
+  readonly audit: AuditTrail;
   readonly logger: Log;
 }
 
@@ -38,36 +46,28 @@ export interface GrpcGate {
  * The gate in front of gRPC: authenticates every call, unary and streaming, health and reflection included, before its
  * first message is delivered. A guard alone would not do: a stream it refuses gets no status.
  */
-export function grpcGate({ authenticator, inFlight, addresses, limits, logger }: GrpcGate): ServerInterceptor {
-  const authenticate = async (present: (() => Credential | null) | null, context: RequestContext): Promise<void> => {
-    if (present === null) return limits.arrive(context, 'health');
-    inFlight.requireOpen();
-    await authenticator.authenticate(present, context);
-  };
-  return (method: ServerMethodDefinition<unknown, unknown>, call: ServerInterceptingCallInterface) => {
+export function grpcGate(gate: GrpcGate): ServerInterceptor {
+  const { inFlight, addresses, logger } = gate;
+  return (method: ServerMethodDefinition<unknown, unknown>, call: Call) => {
     let context: RequestContext;
     const isPublic = method.path.startsWith(PUBLIC_SERVICE);
     // A stop waits for calls that have arrived; streams are told to end.
     const counted = !isPublic && !method.requestStream && !method.responseStream;
     let ended: (() => void) | undefined;
-    const admit = (metadata: Metadata, next: () => void): void => {
-      const present = (): Credential | null =>
-        credentialFrom(texts(metadata, 'authorization'), texts(metadata, 'x-api-key'));
-      // grpc-js holds the messages of the call until `next`.
-      authenticate(isPublic ? null : present, context).then(next, (thrown: unknown) => {
-        const error = toDomainError(thrown);
-        if (error.code === 'INTERNAL_ERROR') logger.error({ err: thrown }, 'gRPC gate failed');
-        call.sendStatus(toGrpcStatus(error, context.requestId));
-      });
-    };
     // Each of these comes from the connection's own events, so each is put within the call anew.
     const listener = new ServerListenerBuilder()
       .withOnReceiveMetadata((metadata, next) => {
         context = contextOfCall(call, metadata, addresses);
         attachContext(metadata, context);
         within(context, () => {
-          admit(metadata, () => {
+          // grpc-js holds the messages of the call until `next`.
+          const proceed = (): void => {
             next(metadata);
+          };
+          admit(gate, call, { metadata, context, isPublic }).then(proceed, (thrown: unknown) => {
+            const error = toDomainError(thrown);
+            if (error.code === 'INTERNAL_ERROR') logger.error({ err: thrown }, 'gRPC gate failed');
+            call.sendStatus(toGrpcStatus(error, context.requestId));
           });
         });
       })
@@ -100,6 +100,32 @@ export function grpcGate({ authenticator, inFlight, addresses, limits, logger }:
   };
 }
 
+/** What the gate knows of a call when it begins. */
+interface Arrival {
+  readonly metadata: Metadata;
+  readonly context: RequestContext;
+  readonly isPublic: boolean;
+}
+
+/** By one of our names, and with a credential where one is asked for. @throws DomainError */
+async function admit(
+  { authenticator, inFlight, limits, site, audit }: GrpcGate,
+  call: Call,
+  { metadata, context, isPublic }: Arrival,
+): Promise<void> {
+  try {
+    site.requireAuthority(call.getHost());
+  } catch (error) {
+    noteStranger(audit, context, error);
+    throw error;
+  }
+  if (isPublic) return limits.arrive(context, 'health');
+  inFlight.requireOpen();
+  const present = (): Credential | null =>
+    credentialFrom(texts(metadata, 'authorization'), texts(metadata, 'x-api-key'));
+  await authenticator.authenticate(present, context);
+}
+
 function contextOfCall(
   call: ServerInterceptingCallInterface,
   metadata: Metadata,
@@ -115,6 +141,7 @@ function contextOfCall(
     requestId: texts(metadata, 'x-request-id')[0],
     traceparent: texts(metadata, 'traceparent')[0],
     userAgent: texts(metadata, 'user-agent')[0],
+    clientCertificate: verifiedSubject(call.getConnectionInfo()),
   });
 }
 

@@ -1,11 +1,12 @@
 import type { EventEmitter } from 'node:events';
 import { setTimeout } from 'node:timers/promises';
-import type { Server, ServerInterceptor } from '@grpc/grpc-js';
+import { Server, type ServerInterceptor } from '@grpc/grpc-js';
 import type { PackageDefinition } from '@grpc/proto-loader';
 import { ServerGrpc } from '@nestjs/microservices';
 import { PROTO_OPTIONS } from '../kernel/package.js';
 import { BoundedHealth } from './bounded-health.js';
 import { addReflection } from './grpc-reflection.js';
+import type { GrpcTlsListener } from './tls/grpc-listener.js';
 
 /** 64 KiB of input, or the arguments and the environment of a program. */
 const MAX_MESSAGE = 256 * 1024;
@@ -24,12 +25,20 @@ const SERVICES = ['', ...SERVED.map(({ name, service }) => `${name}.${service}`)
 
 /** What the operator may choose. */
 export interface GrpcServerOptions {
+  /** What it listens with; null: by itself, without TLS. */
+  readonly tls: GrpcTlsListener | null;
   /** Whether those with a credential may ask what is served. */
   readonly reflection: boolean;
   /** A connection takes no new calls after so long; 0: for ever. Clients go on with another connection by themselves. */
   readonly maxAgeSeconds: number;
   /** What is under way then has so long before the connection is closed. */
   readonly graceSeconds: number;
+}
+
+/** Where it listens. */
+interface Place {
+  readonly host: string;
+  readonly port: number;
 }
 
 type ServeStream = ReturnType<ServerGrpc['createStreamCallMethod']>;
@@ -41,29 +50,37 @@ type ServeStream = ReturnType<ServerGrpc['createStreamCallMethod']>;
 export class GatehouseGrpcServer extends ServerGrpc {
   readonly health = new BoundedHealth(SERVICES);
 
-  /**
-   * @param url `host:port`
-   * @param gates what every call goes through, the gate last
-   */
-  constructor(url: string, gates: readonly ServerInterceptor[], options: GrpcServerOptions) {
+  /** @param gates what every call goes through, the gate last */
+  constructor(
+    private readonly place: Place,
+    private readonly gates: readonly ServerInterceptor[],
+    private readonly chosen: GrpcServerOptions,
+  ) {
     super({
-      url,
+      url: `${place.host.includes(':') ? `[${place.host}]` : place.host}:${place.port}`,
       package: SERVED.map(({ name }) => name),
       protoPath: SERVED.map(({ file }) => file),
       loader: PROTO_OPTIONS,
-      maxReceiveMessageLength: MAX_MESSAGE,
-      maxMetadataSize: 16 * 1024,
-      keepalive: { keepaliveTimeMs: 20_000, keepaliveTimeoutMs: 10_000, http2MinTimeBetweenPingsMs: 5000 },
-      channelOptions: { interceptors: [...gates], 'grpc.max_concurrent_streams': MAX_STREAMS, ...ageOptions(options) },
+      channelOptions: channelOptions(gates, chosen),
       onLoadPackageDefinition: (definition: PackageDefinition, server: Server) => {
-        if (options.reflection) addReflection(server, definition);
+        if (chosen.reflection) addReflection(server, definition);
         this.health.addToServer(server);
       },
     });
   }
 
+  /** Nest's own would open the port without TLS. */
+  override async createClient(): Promise<Server> {
+    const { tls } = this.chosen;
+    if (tls === null) return (await super.createClient()) as Server;
+    const server = new Server(channelOptions(this.gates, this.chosen));
+    await tls.open(server, this.place.host, this.place.port);
+    return server;
+  }
+
   /** What was answered is let go out; who still watches the server's health is cut off. */
   override async close(): Promise<void> {
+    this.chosen.tls?.close();
     const server = this.grpcClient as Server | undefined;
     const answered = new Promise<void>((resolve) => {
       server?.tryShutdown(() => {
@@ -90,6 +107,17 @@ export class GatehouseGrpcServer extends ServerGrpc {
     };
   }
 }
+
+const channelOptions = (gates: readonly ServerInterceptor[], options: GrpcServerOptions) => ({
+  interceptors: [...gates],
+  'grpc.max_receive_message_length': MAX_MESSAGE,
+  'grpc.max_metadata_size': 16 * 1024,
+  'grpc.max_concurrent_streams': MAX_STREAMS,
+  'grpc.keepalive_time_ms': 20_000,
+  'grpc.keepalive_timeout_ms': 10_000,
+  'grpc.http2.min_time_between_pings_ms': 5000,
+  ...ageOptions(options),
+});
 
 const ageOptions = ({ maxAgeSeconds, graceSeconds }: GrpcServerOptions): Record<string, number> =>
   maxAgeSeconds === 0

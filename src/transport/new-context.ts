@@ -13,11 +13,13 @@ export interface CallFacts {
   readonly requestId: string | undefined;
   readonly traceparent: string | undefined;
   readonly userAgent: string | undefined;
+  /** The subject of a verified certificate. */
+  readonly clientCertificate?: string | undefined;
 }
 
 /** A fresh request context. A request id of the caller's is kept when it is plain, else a new one is made. */
 export function newContext(facts: CallFacts): RequestContext {
-  const { requestId, traceparent, userAgent, remoteAddress } = facts;
+  const { requestId, traceparent, userAgent, remoteAddress, clientCertificate } = facts;
   const trace = traceparent === undefined ? null : (TRACEPARENT.exec(traceparent)?.[1] ?? null);
   return {
     requestId: requestId !== undefined && REQUEST_ID.test(requestId) ? requestId : newId(),
@@ -25,6 +27,7 @@ export function newContext(facts: CallFacts): RequestContext {
     transport: facts.transport,
     remoteAddress,
     userAgent: userAgent === undefined ? null : printable(userAgent).slice(0, MAX_USER_AGENT),
+    ...(clientCertificate === undefined ? {} : { clientCertificate }),
     principal: null,
     credential: null,
   };

@@ -11,15 +11,23 @@ const MAX_LINGERING = 100;
 
 const lingering = new Set<Duplex>();
 
-/** A refusal as a whole HTTP answer, for sockets that no framework answers: upgrades and unreadable requests. */
-export function httpRefusal(error: DomainError, requestId: string, rate: RateReport | null): string {
+/**
+ * A refusal as a whole HTTP answer, for sockets that no framework answers: upgrades and unreadable requests.
+ * @param others headers beside its own
+ */
+export function httpRefusal(error: DomainError, requestId: string, others: Readonly<Record<string, string>>): string {
   const body = JSON.stringify(errorBody(error, requestId));
-  const headers = Object.entries(headersOf(error, requestId, body, rate)).map(([name, value]) => `${name}: ${value}`);
+  const headers = Object.entries({ ...others, ...headersOf(error, requestId, body) }).map(
+    ([name, value]) => `${name}: ${value}`,
+  );
   const { http } = error.answer;
   return `HTTP/1.1 ${http} ${STATUS_CODES[http] ?? ''}\r\n${headers.join('\r\n')}\r\n\r\n${body}`;
 }
 
-/** The same on a request that was parsed but that no framework answers. The connection ends with it. */
+/**
+ * The same on a request that was parsed but that no framework answers. The connection ends with it.
+ * @param rate what the sender may still ask for, where that is known
+ */
 export function answerRaw(
   response: ServerResponse,
   error: DomainError,
@@ -27,7 +35,8 @@ export function answerRaw(
   rate: RateReport | null,
 ): void {
   const body = JSON.stringify(errorBody(error, requestId));
-  response.writeHead(error.answer.http, headersOf(error, requestId, body, rate)).end(body);
+  const left = rate === null ? {} : rateHeaders(rate);
+  response.writeHead(error.answer.http, { ...left, ...headersOf(error, requestId, body) }).end(body);
 }
 
 /**
@@ -35,7 +44,7 @@ export function answerRaw(
  * keep the descriptor for ever. What it still sends is thrown away meanwhile, because closing over unread bytes takes the
  * answer from it.
  */
-export function endSocket(socket: Duplex, bytes: string): void {
+export function endSocket(socket: Duplex, bytes: string | Uint8Array): void {
   if (lingering.has(socket)) return;
   if (!socket.writable) {
     socket.destroy();
@@ -56,15 +65,9 @@ export function endSocket(socket: Duplex, bytes: string): void {
   socket.resume();
 }
 
-function headersOf(
-  error: DomainError,
-  requestId: string,
-  body: string,
-  rate: RateReport | null,
-): Record<string, string> {
+function headersOf(error: DomainError, requestId: string, body: string): Record<string, string> {
   return {
     ...errorHeaders(error),
-    ...(rate === null ? {} : rateHeaders(rate)),
     'X-Request-Id': requestId,
     'Content-Type': 'application/json; charset=utf-8',
     'Content-Length': String(Buffer.byteLength(body)),

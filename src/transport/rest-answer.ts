@@ -1,11 +1,5 @@
 import type { DomainError } from '../kernel/errors.js';
 
-/** Headers of every HTTP answer. */
-export const COMMON_HEADERS: Readonly<Record<string, string>> = {
-  'Cache-Control': 'no-store',
-  'X-Content-Type-Options': 'nosniff',
-};
-
 /** The one shape of an error on REST. */
 export function errorBody(error: DomainError, requestId: string): object {
   const { code, message, details } = error;
@@ -14,7 +8,7 @@ export function errorBody(error: DomainError, requestId: string): object {
 
 /** Headers that go with an error: RFC 6750 for 401, Retry-After where there is a time. */
 export function errorHeaders(error: DomainError): Record<string, string> {
-  const headers: Record<string, string> = { ...COMMON_HEADERS };
+  const headers: Record<string, string> = {};
   if (error.answer.http === 401) {
     const reason =
       error.code === 'AUTH_TOKEN_MISSING' ? '' : `, error="invalid_token", error_description="${error.message}"`;

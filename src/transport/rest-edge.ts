@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { AuditTrail } from '../kernel/audit.js';
 import { Authenticator } from '../kernel/authenticator.js';
 import { within } from '../kernel/current-context.js';
 import { DomainError } from '../kernel/errors.js';
@@ -16,7 +17,9 @@ import { acceptOnlyJson } from './json-body.js';
 import { newContext } from './new-context.js';
 import { boundPipelines, closeAfterRefusal } from './pipelining.js';
 import { answerRaw, endSocket, httpRefusal } from './raw-http.js';
-import { COMMON_HEADERS } from './rest-answer.js';
+import type { Site } from './site/site.js';
+import { noteStranger } from './strangers.js';
+import { verifiedSubject } from './tls/client-certificates.js';
 import { isWebSocketUpgrade } from './upgrade.js';
 
 /** Tells a caller whose key was rotated until when it still works. */
@@ -34,6 +37,8 @@ export interface RestGate {
   readonly inFlight: InFlight;
   readonly addresses: ClientAddresses;
   readonly limits: RateLimits;
+  readonly site: Site;
+  readonly audit: AuditTrail;
   /** Routes that need no credential, as `GET /path`. */
   readonly publicRoutes: ReadonlySet<string>;
 }
@@ -43,7 +48,7 @@ export interface RestGate {
  * caller is authenticated here, in `onRequest`, before a byte of the body is read.
  */
 export function guardRest(fastify: FastifyInstance, gate: RestGate): void {
-  const { authenticator, inFlight, addresses, limits, publicRoutes } = gate;
+  const { authenticator, inFlight, addresses, limits, site, audit, publicRoutes } = gate;
   gates.set(fastify.server, gate);
   boundPipelines(fastify.server, inFlight, (request) => limits.left(contextOf(request, addresses).remoteAddress));
   closeAfterRefusal(fastify, inFlight);
@@ -51,9 +56,10 @@ export function guardRest(fastify: FastifyInstance, gate: RestGate): void {
   fastify.addHook('onRequest', ({ raw }: FastifyRequest, reply: FastifyReply, done: () => void) => {
     const context = contextOf(raw, addresses);
     attachContext(raw, context);
-    void reply.headers({ ...COMMON_HEADERS, 'X-Request-Id': context.requestId });
+    void reply.header('X-Request-Id', context.requestId);
     within(context, done);
   });
+  guardSite(fastify, site, audit);
   // What follows the body is called from the socket's own events.
   fastify.addHook('preValidation', ({ raw }: FastifyRequest, _reply: FastifyReply, done: () => void) => {
     within(contextOfCarrier(raw), done);
@@ -84,6 +90,20 @@ function addressClassOf({ is404, routeOptions: { url = '' } }: FastifyRequest, o
   return url === HEALTH_ROUTES || url.startsWith(`${HEALTH_ROUTES}/`) ? 'health' : 'stranger';
 }
 
+/** Whoever calls, and with whatever: by one of our names, and a page of another site only after it has asked. */
+function guardSite(fastify: FastifyInstance, site: Site, audit: AuditTrail): void {
+  fastify.addHook('onRequest', async ({ raw }: FastifyRequest, reply: FastifyReply) => {
+    try {
+      site.requireHost(raw);
+      const allowed = site.preflight(raw);
+      if (allowed !== null) await reply.status(204).headers(allowed).send();
+    } catch (error) {
+      noteStranger(audit, contextOfCarrier(raw), error);
+      throw error;
+    }
+  });
+}
+
 /** HEAD is GET without the body, so it asks for no more. */
 function isPublic(
   { method, is404, routeOptions: { url } }: FastifyRequest,
@@ -100,6 +120,7 @@ function contextOf({ headers, rawHeaders, socket }: IncomingMessage, addresses?:
     requestId: single(headers['x-request-id']),
     traceparent: single(headers['traceparent']),
     userAgent: headers['user-agent'],
+    clientCertificate: verifiedSubject(socket),
   });
 }
 
@@ -119,13 +140,16 @@ function leftFor({ server }: FastifyInstance, { remoteAddress }: Socket): RateRe
 }
 
 /** Answers what Node's parser could not read: no handler, hook or filter ever sees it. */
-function answerClientError(this: FastifyInstance, error: Error & { code?: string }, socket: Socket): void {
-  if (error.code === 'ECONNRESET') {
-    socket.destroy();
-    return;
-  }
-  endSocket(socket, httpRefusal(CLIENT_ERRORS[error.code ?? ''] ?? UNREADABLE, newId(), leftFor(this, socket)));
-}
+export const answerClientErrors = ({ headers }: Site) =>
+  function answerClientError(this: FastifyInstance, error: Error & { code?: string }, socket: Socket): void {
+    if (error.code === 'ECONNRESET') {
+      socket.destroy();
+      return;
+    }
+    const rate = leftFor(this, socket);
+    const all = { ...headers, ...(rate === null ? {} : rateHeaders(rate)) };
+    endSocket(socket, httpRefusal(CLIENT_ERRORS[error.code ?? ''] ?? UNREADABLE, newId(), all));
+  };
 
 /** Answers an address that Fastify's router could not read: no hook or filter ever sees it. */
 function answerBadAddress(_error: Error, { raw, server }: FastifyRequest, reply: FastifyReply): void {
@@ -141,7 +165,10 @@ export const HTTP_SERVER = {
   routerOptions: { maxParamLength: 16 * 1024 },
   requestTimeout: 30_000,
   keepAliveTimeout: 65_000,
-  http: { maxHeaderSize: 16 * 1024, headersTimeout: 10_000, shouldUpgradeCallback: isWebSocketUpgrade },
-  clientErrorHandler: answerClientError,
+  http: {
+    ...{ maxHeaderSize: 16 * 1024, headersTimeout: 10_000, shouldUpgradeCallback: isWebSocketUpgrade },
+    // Looked at by the gate, in whose words the answer is.
+    requireHostHeader: false,
+  },
   frameworkErrors: answerBadAddress,
 } as const;

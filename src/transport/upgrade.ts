@@ -4,6 +4,7 @@ import type { RequestContext } from '../kernel/request-context.js';
 import type { ClientAddresses } from './client-address.js';
 import { rawHeader } from './credential.js';
 import { newContext } from './new-context.js';
+import { verifiedSubject } from './tls/client-certificates.js';
 
 /**
  * Is this request to become a WebSocket? Any other `Upgrade`, which HTTP allows to ignore, is served as a plain request:
@@ -31,5 +32,6 @@ export function contextOfUpgrade(request: IncomingMessage, addresses: ClientAddr
     requestId: typeof id === 'string' ? id : undefined,
     traceparent: typeof traceparent === 'string' ? traceparent : undefined,
     userAgent: headers['user-agent'],
+    clientCertificate: verifiedSubject(request.socket),
   });
 }

@@ -18,10 +18,11 @@ import type { RequestContext } from '../kernel/request-context.js';
 import { ClientAddresses } from './client-address.js';
 import { carriesCredential, credentialOf } from './credential.js';
 import { toDomainError } from './error-mapping.js';
-import { attachContext, findContext } from './execution-context.js';
+import { attachContext, contextOfCarrier, findContext } from './execution-context.js';
 import { Heartbeat } from './heartbeat.js';
 import { endSocket, httpRefusal } from './raw-http.js';
 import { type StreamLimits, streamLimitsOf } from './stream-pace.js';
+import type { Site } from './site/site.js';
 import { WsTraffic } from './traffic-metrics.js';
 import { addressOf, contextOfUpgrade } from './upgrade.js';
 import { WaitingRoom } from './waiting-room.js';
@@ -78,6 +79,7 @@ export class GatehouseWsAdapter implements WebSocketAdapter<WebSocketServer, Web
     app: INestApplicationContext,
     http: Server,
     private readonly logger: Log,
+    private readonly site: Site,
   ) {
     this.#authenticator = app.get(Authenticator);
     this.#audit = app.get(AuditTrail);
@@ -105,6 +107,12 @@ export class GatehouseWsAdapter implements WebSocketAdapter<WebSocketServer, Web
       const rate = findContext(request)?.rate;
       if (rate !== undefined)
         lines.push(...Object.entries(rateHeaders(rate)).map(([name, value]) => `${name}: ${value}`));
+    });
+    // The library would answer in its own way an upgrade that is none.
+    server.on('wsClientError', ({ message }, socket: Duplex, request) => {
+      const context = contextOfCarrier(request);
+      const error = new DomainError('MALFORMED_REQUEST', `${message}.`);
+      endSocket(socket, httpRefusal(error, context.requestId, this.#headersFor(context)));
     });
     for (const path of options.paths ?? [options.path]) this.#servers.set(path, server);
     return server;
@@ -184,8 +192,10 @@ export class GatehouseWsAdapter implements WebSocketAdapter<WebSocketServer, Web
     socket.on('error', () => undefined);
     const ended = this.#inFlight.begin();
     try {
-      this.#inFlight.requireOpen();
       attachContext(request, context);
+      this.site.requireHost(request);
+      this.site.requireOrigin(request);
+      this.#inFlight.requireOpen();
       if (carriesCredential(request)) await this.#authenticator.authenticate(() => credentialOf(request), context);
       else await this.#limits.arrive(context, 'stranger');
       const url = addressOf(request);
@@ -202,13 +212,15 @@ export class GatehouseWsAdapter implements WebSocketAdapter<WebSocketServer, Web
       const error = toDomainError(thrown);
       if (error.code === 'INTERNAL_ERROR') this.logger.error({ err: thrown }, 'websocket upgrade failed');
       this.#rejected(context, error);
-      endSocket(
-        socket,
-        httpRefusal(error, context.requestId, context.rate ?? this.#limits.left(context.remoteAddress)),
-      );
+      endSocket(socket, httpRefusal(error, context.requestId, this.#headersFor(context)));
     } finally {
       ended();
     }
+  }
+
+  /** What a refusal has beside itself. */
+  #headersFor({ rate, remoteAddress }: RequestContext): Record<string, string> {
+    return { ...this.site.headers, ...rateHeaders(rate ?? this.#limits.left(remoteAddress)) };
   }
 
   /** Of a known caller the connections are counted, else those that wait. @throws DomainError CONNECTION_LIMIT */

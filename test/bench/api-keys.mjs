@@ -28,6 +28,7 @@ import { systemClock } from '../../dist/src/kernel/clock.js';
 import { InFlight } from '../../dist/src/kernel/in-flight.js';
 import { ClientAddresses } from '../../dist/src/transport/client-address.js';
 import { guardRest } from '../../dist/src/transport/rest-edge.js';
+import { Site } from '../../dist/src/transport/site/site.js';
 
 const SECRET = 'a-secret-for-the-benchmark-0123456789abcdef';
 const KEYS = 10_000;
@@ -195,7 +196,8 @@ async function serveOneRoute([port, url]) {
   };
   const fastify = Fastify();
   const addresses = new ClientAddresses([]);
-  guardRest(fastify, { authenticator, inFlight: new InFlight(), addresses, publicRoutes: new Set(['GET /open']) });
+  const [site, publicRoutes] = [new Site(config), new Set(['GET /open'])];
+  guardRest(fastify, { authenticator, inFlight: new InFlight(), addresses, site, audit: null, publicRoutes });
   for (const path of ['/open', '/closed']) fastify.get(path, () => ({ answer: 42 }));
   await fastify.listen({ port: Number(port), host: '127.0.0.1' });
   process.send('ready');

@@ -59,11 +59,10 @@ const simpleHash = (text: string): number => {
   let proxy: CuttingProxy;
   let tickets = 0;
   let session = '';
+  let place = '';
   const alice = token();
 
   beforeAll(async () => {
-    gateway = await TestGateway.start({ SESSION_RING_BYTES: String(32 * 1024 * 1024) });
-    proxy = await CuttingProxy.open(gateway.httpPort, (connection) => (connection < 2 ? 400_000 : Infinity));
     pages = createServer((request, response) => {
       const path = request.url ?? '/';
       if (path === '/ticket') {
@@ -78,6 +77,11 @@ const simpleHash = (text: string): number => {
       }
     });
     await new Promise<void>((done) => pages.listen(0, '127.0.0.1', done));
+    place = `http://127.0.0.1:${String((pages.address() as AddressInfo).port)}`;
+    gateway = await TestGateway.start({
+      ...{ SESSION_RING_BYTES: String(32 * 1024 * 1024), CORS_ALLOWED_ORIGINS: place },
+    });
+    proxy = await CuttingProxy.open(gateway.httpPort, (connection) => (connection < 2 ? 400_000 : Infinity));
     browser = await Chromium.open();
   }, 120_000);
   afterAll(async () => {
@@ -96,7 +100,7 @@ const simpleHash = (text: string): number => {
     const flood = 'i=0; while [ $i -lt 8 ]; do seq 1 30000; i=$((i+1)); done; exit 6';
     const script = `stty -echo; echo ready; read go; stty size; ${flood}`;
     session = await startSession(gateway, alice, { command: ['/bin/sh', '-c', script] });
-    await browser.goTo(`http://127.0.0.1:${String((pages.address() as AddressInfo).port)}/`);
+    await browser.goTo(`${place}/`);
     let seen: Record<string, unknown> = {};
     await until('the program', async () => (seen = await look())['text'] === 'ready\r\n', LONG_MS);
     expect(await browser.evaluate("window.type('go\\n')")).toBe('taken');

@@ -14,7 +14,7 @@ import { systemContext } from '../../src/kernel/request-context.js';
 import { KeptTrail } from '../support/kept-trail.js';
 import { createDatabase } from '../support/gateway.js';
 
-const config = loadConfig({ NODE_ENV: 'production', AUTH_SECRET: 'x'.repeat(32) });
+const config = loadConfig({ NODE_ENV: 'production', TLS_TERMINATED_BY_PROXY: 'true', AUTH_SECRET: 'x'.repeat(32) });
 
 describe('bcrypt’s queue', () => {
   it('takes as many as its bound, refuses the next, and is free again afterwards', async () => {

@@ -9,7 +9,12 @@ import { createDataSource } from '../../src/database/data-source.js';
 import { SecurityFeed } from '../../src/database/security-feed.js';
 import { createDatabase, until } from '../support/gateway.js';
 
-const config = loadConfig({ NODE_ENV: 'production', AUTH_SECRET: 'x'.repeat(32), AUTH_STATE_MAX_AGE_SECONDS: '1' });
+const config = loadConfig({
+  NODE_ENV: 'production',
+  TLS_TERMINATED_BY_PROXY: 'true',
+  AUTH_SECRET: 'x'.repeat(32),
+  AUTH_STATE_MAX_AGE_SECONDS: '1',
+});
 const logger = { info: () => undefined, warn: () => undefined, error: () => undefined } as unknown as PinoLogger;
 const BIND = `INSERT INTO role_bindings (id, tenant, role, member_kind, member_provider, member, created_by)`;
 

@@ -22,6 +22,8 @@ export function restAttack(chance: Chance, { routes, fields }: Surface, ids: rea
     { length: chance.below(4) },
     () => `${chance.pick(fields)}=${encodeURIComponent(chance.pick(sound))}`,
   );
+  // A wait for the end of a session that goes on is answered late, as it was asked to be.
+  if (route.path.endsWith('/wait')) query.push('timeout_seconds=1');
   const bare = route.method === 'GET' || chance.happens(0.1);
   return {
     method: route.method,

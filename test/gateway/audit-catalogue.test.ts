@@ -5,7 +5,8 @@ import type { Case } from '../support/catalogue/case.js';
 import { credentialCases, keyCases } from '../support/catalogue/credentials.js';
 import { permissionCases } from '../support/catalogue/permissions.js';
 import { secretCases } from '../support/catalogue/secrets.js';
-import { sessionCases, startCases } from '../support/catalogue/sessions.js';
+import { sessionCases, startCases, stopCases } from '../support/catalogue/sessions.js';
+import { tlsCases } from '../support/catalogue/tls.js';
 import { CatalogueWorld } from '../support/catalogue/world.js';
 import { trailCases } from '../support/catalogue/trail.js';
 import { worktreeCases } from '../support/catalogue/worktrees.js';
@@ -15,6 +16,8 @@ import { comparable, type Expected, says } from '../support/trail-match.js';
 const CASES: Readonly<Record<string, Case>> = {
   ...keyCases,
   ...startCases,
+  ...tlsCases,
+  ...stopCases,
   ...credentialCases,
   ...permissionCases,
   ...secretCases,

@@ -73,7 +73,7 @@ describe('the edges', () => {
 
   it('a body is not read before the caller is known', async () => {
     const head =
-      'POST /api/v1/sessions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 999999999\r\n\r\n';
+      'POST /api/v1/sessions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 999999999\r\n\r\n';
     expect(await raw(gateway, head)).toMatch(/^HTTP\/1.1 401 /);
   });
 
@@ -112,7 +112,7 @@ describe('the edges', () => {
     ['what is no HTTP', 'hello\r\n\r\n', /^HTTP\/1.1 400 [\s\S]*MALFORMED_REQUEST/],
     [
       'headers over 16 KiB',
-      `GET / HTTP/1.1\r\nHost: x\r\nX-Big: ${'x'.repeat(20_000)}\r\n\r\n`,
+      `GET / HTTP/1.1\r\nHost: localhost\r\nX-Big: ${'x'.repeat(20_000)}\r\n\r\n`,
       /^HTTP\/1.1 431 [\s\S]*HEADERS_TOO_LARGE/,
     ],
   ])('HTTP answers %s clearly', async (_what, bytes, expected) => {
@@ -121,7 +121,7 @@ describe('the edges', () => {
 
   it.each(['h2c', 'TLS/1.0, HTTP/1.1'])('a client that also offers %s is served over HTTP/1.1', async (offer) => {
     const head = (line: string): string =>
-      `${line}\r\nHost: x\r\nAuthorization: Bearer ${alice}\r\n` +
+      `${line}\r\nHost: localhost\r\nAuthorization: Bearer ${alice}\r\n` +
       `Connection: Upgrade, HTTP2-Settings, close\r\nUpgrade: ${offer}\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n`;
     expect(await raw(gateway, `${head('GET /api/v1/sessions HTTP/1.1')}\r\n`)).toMatch(/^HTTP\/1.1 200 /);
     const body = JSON.stringify({ command: ['/bin/true'] });
@@ -139,7 +139,7 @@ describe('the edges', () => {
       for (const headers of ['Connection: close\r\n', upgrade]) {
         const answer = await raw(
           gateway,
-          `GET ${address} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${alice}\r\n${headers}\r\n`,
+          `GET ${address} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer ${alice}\r\n${headers}\r\n`,
         );
         expect(answer).toMatch(/^HTTP\/1.1 (400|404) [\s\S]*"code":"(MALFORMED_REQUEST|NOT_FOUND)"[\s\S]*"request_id"/);
         expect(answer.toLowerCase()).toContain('cache-control: no-store');
@@ -153,7 +153,7 @@ describe('the edges', () => {
   it('two Authorization headers are two credentials', async () => {
     const answer = await raw(
       gateway,
-      `GET /api/v1/sessions HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer a\r\nAuthorization: Bearer ${alice}\r\n\r\n`,
+      `GET /api/v1/sessions HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nAuthorization: Bearer a\r\nAuthorization: Bearer ${alice}\r\n\r\n`,
     );
     expect(answer).toMatch(/^HTTP\/1.1 400 [\s\S]*AMBIGUOUS_CREDENTIALS/);
   });

@@ -16,8 +16,12 @@ describe('the gRPC server', () => {
   afterEach(() => gateway.remove());
 
   it.each([
-    ['not in production', { NODE_ENV: 'production' }, false],
-    ['in production where the operator wants it', { NODE_ENV: 'production', GRPC_REFLECTION: 'true' }, true],
+    ['not in production', { NODE_ENV: 'production', TLS_TERMINATED_BY_PROXY: 'true' }, false],
+    [
+      'in production where the operator wants it',
+      { NODE_ENV: 'production', TLS_TERMINATED_BY_PROXY: 'true', GRPC_REFLECTION: 'true' },
+      true,
+    ],
     ['not where the operator does not want it', { GRPC_REFLECTION: 'false' }, false],
   ])('tells what it serves %s', async (_what, environment, told) => {
     gateway = await TestGateway.start(environment);

@@ -29,7 +29,7 @@ describe('HTTP connections', () => {
 
   it('of strangers end with the refusal, those of known callers go on', async () => {
     const list = (credential: string): string =>
-      `GET /nothing HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${credential}\r\n\r\n`;
+      `GET /nothing HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer ${credential}\r\n\r\n`;
     const stranger = lasting(gateway, list('x') + list('x'));
     await until('the end', stranger.ended);
     expect(stranger.heard().match(/HTTP\/1\.1 401/g)).toHaveLength(1);
@@ -41,7 +41,10 @@ describe('HTTP connections', () => {
   });
 
   it('carry 32 requests at once and no more', async () => {
-    const { socket, heard, ended } = lasting(gateway, 'GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n'.repeat(2000));
+    const { socket, heard, ended } = lasting(
+      gateway,
+      'GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n'.repeat(2000),
+    );
     await until('the end', ended);
     expect(heard().match(/HTTP\/1\.1 200/g)).toHaveLength(32);
     expect(
@@ -54,7 +57,7 @@ describe('HTTP connections', () => {
   });
 
   it('that pipeline without end and without a credential keep nobody waiting', async () => {
-    const request = Buffer.from('GET / HTTP/1.1\r\nHost: x\r\n\r\n'.repeat(5000));
+    const request = Buffer.from('GET / HTTP/1.1\r\nHost: localhost\r\n\r\n'.repeat(5000));
     const flood = Flood.start(gateway, '', request, { reading: true });
     await until('the gateway to end it', () => flood.closed);
     expect((await rest(gateway, null, 'GET', '/health/live')).status).toBe(200);

@@ -5,7 +5,7 @@ import { protoPath } from 'grpc-health-check';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { makeKey } from '../support/api-keys.js';
 import { ATTEMPTS, BEHIND_PROXY, byMessage, overRest } from '../support/attempts.js';
-import { PRODUCT_LIMITS, TestGateway, token } from '../support/gateway.js';
+import { pause, PRODUCT_LIMITS, TestGateway, token } from '../support/gateway.js';
 import { endOf, GrpcClient, reasonOf, refused } from '../support/grpc-client.js';
 import { type Answer, codeOf, rest } from '../support/rest.js';
 import { scrape } from '../support/scrape.js';
@@ -28,6 +28,12 @@ const said = (gateway: TestGateway, bytes: string): Promise<string> =>
     });
   });
 
+/** The product's bursts, which fill so slowly that what a test takes of them is what there is, however busy the machine. */
+const SLOW = {
+  ...PRODUCT_LIMITS,
+  ...{ RATE_LIMIT_STRANGER_PER_MINUTE: '3', RATE_LIMIT_PRINCIPAL_PER_MINUTE: '1800', RATE_LIMIT_CREATE_PER_HOUR: '60' },
+};
+
 describe('the limits of the product', () => {
   let gateway: TestGateway;
   /** The next address that nobody has called from. */
@@ -38,7 +44,7 @@ describe('the limits of the product', () => {
     rest(gateway, credential, method, path, body, { 'x-forwarded-for': address });
 
   beforeAll(async () => {
-    gateway = await TestGateway.start({ ...PRODUCT_LIMITS, ...BEHIND_PROXY });
+    gateway = await TestGateway.start({ ...SLOW, ...BEHIND_PROXY });
   });
   afterAll(() => gateway.remove());
 
@@ -55,7 +61,7 @@ describe('the limits of the product', () => {
       const refusals = outcomes.filter(({ code }) => code === 'RATE_LIMIT_EXCEEDED');
       expect(outcomes.length - refusals.length).toBeGreaterThanOrEqual(20);
       expect(refusals.length).toBeGreaterThan(5);
-      for (const { retryAfter } of refusals) expect(retryAfter).toBe(1);
+      for (const { retryAfter } of refusals) expect(Math.ceil((retryAfter ?? 0) / 20)).toBe(1);
       expect((await attempt(gateway, null, newcomer())).code).toBe('AUTH_TOKEN_MISSING');
     },
   );
@@ -72,11 +78,13 @@ describe('the limits of the product', () => {
   it('are told in the headers of every answer, and a refusal says why in its body', async () => {
     const address = newcomer();
     const first = await call(null, '/api/v1/sessions', address);
-    expect([first.status, ...rate(first)]).toEqual([401, 20, 19, 1]);
+    expect([first.status, ...rate(first)]).toEqual([401, 20, 19, 20]);
     await exhaust(address);
     const over = await call(null, '/api/v1/sessions', address);
-    expect([over.status, over.headers.get('retry-after'), ...rate(over).slice(0, 2)]).toEqual([429, '1', 20, 0]);
-    const told = { code: 'RATE_LIMIT_EXCEEDED', message: expect.any(String), details: { retry_after: 1 } };
+    expect([over.status, ...rate(over).slice(0, 2)]).toEqual([429, 20, 0]);
+    const later = Number(over.headers.get('retry-after'));
+    expect(Math.ceil(later / 20)).toBe(1);
+    const told = { code: 'RATE_LIMIT_EXCEEDED', message: expect.any(String), details: { retry_after: later } };
     expect(over.body['error']).toMatchObject(told);
     const known = token({ sub: 'head', jti: 'head' });
     const long = JSON.stringify({ name: 'x'.repeat(500_000) });
@@ -89,14 +97,14 @@ describe('the limits of the product', () => {
     ] as const) {
       expect([status, answer.status, rate(answer)[0]]).toEqual([status, status, limit]);
     }
-    const upgrade = 'Host: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n';
+    const upgrade = 'Host: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n';
     for (const [status, bytes] of [
       [400, 'nonsense\r\n\r\n'],
-      [400, 'GET /% HTTP/1.1\r\nHost: x\r\n\r\n'],
-      [431, `GET / HTTP/1.1\r\nHost: x\r\nx: ${'y'.repeat(20_000)}\r\n\r\n`],
+      [400, 'GET /% HTTP/1.1\r\nHost: localhost\r\n\r\n'],
+      [431, `GET / HTTP/1.1\r\nHost: localhost\r\nx: ${'y'.repeat(20_000)}\r\n\r\n`],
       [401, `GET /ws HTTP/1.1\r\n${upgrade}Authorization: Bearer x\r\n\r\n`],
       [404, `GET /nowhere HTTP/1.1\r\n${upgrade}Authorization: Bearer ${known}\r\n\r\n`],
-      [429, 'GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n'.repeat(33)],
+      [429, 'GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n'.repeat(33)],
     ] as const) {
       const text = await said(gateway, bytes);
       const answer = text.slice(text.lastIndexOf('HTTP/1.1 '));
@@ -156,6 +164,8 @@ describe('the limits of the product', () => {
       answer = await call(maker, '/api/v1/sessions', newcomer(), 'POST', { cols: -1 });
     }
     expect([answer.status, codeOf(answer), ...rate(answer).slice(0, 2)]).toEqual([429, 'RATE_LIMIT_EXCEEDED', 50, 0]);
+    // They were counted among all calls of the caller, too.
+    await pause(500);
     for (const path of ['agents', 'worktrees', 'api-keys'])
       expect((await call(maker, `/api/v1/${path}`, newcomer(), 'POST', {})).status).toBe(429);
     const grpc = new GrpcClient(gateway, maker);
@@ -216,6 +226,7 @@ describe('the limits of the product', () => {
     const credential = token({ sub: 'crowd', jti: 'crowd' });
     const open: WsClient[] = [];
     while (open.length < 50) open.push(await WsClient.open(gateway, '/ws', { credential }));
+    await pause(500);
     const upgrade = (await refused(WsClient.open(gateway, '/ws', { credential }))) as unknown as Record<string, string>;
     expect([upgrade['status'], upgrade['body']]).toEqual([503, expect.stringContaining('CONNECTION_LIMIT')]);
     const late = await WsClient.open(gateway, '/ws', { headers: { 'x-forwarded-for': newcomer() } });

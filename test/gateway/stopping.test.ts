@@ -23,7 +23,7 @@ describe('a stop while calls are under way', () => {
 
   it('finishes and records them on every transport, and lets nothing new begin', async () => {
     const [first, second, third] = await Promise.all([1, 2, 3].map(() => startSession(gateway, alice, stubborn)));
-    const lines = ['Host: x', `Authorization: Bearer ${alice}`, '', ''];
+    const lines = ['Host: localhost', `Authorization: Bearer ${alice}`, '', ''];
     const request = (what: string): string => [`${what} HTTP/1.1`, ...lines].join('\r\n');
     let answers = '';
     const http = connect(gateway.httpPort, '127.0.0.1', () => {
@@ -58,7 +58,7 @@ describe('a stop while calls are under way', () => {
   });
 
   it('waits for no stranger whose connection became another, or who sends half a call', async () => {
-    const requests = 'GET /x HTTP/1.1\r\nHost: x\r\n\r\n'.repeat(3);
+    const requests = 'GET /x HTTP/1.1\r\nHost: localhost\r\n\r\n'.repeat(3);
     const socket = connect(gateway.httpPort, '127.0.0.1', () => {
       socket.write(`${requests}CONNECT a:1 HTTP/1.1\r\nHost: a\r\n\r\n`);
     });

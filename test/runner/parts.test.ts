@@ -232,7 +232,8 @@ describe('the command line', () => {
   it('has defaults, and refuses nonsense', () => {
     const defaults = { ringBytes: 4194304, ringsTotalBytes: 1073741824, maxSessions: 1000, retentionMs: 86_400_000 };
     const folders = { projectRoots: [], trustedRepositories: [], worktreeRoot: '/x/worktrees' };
-    const none = { directory: '/x', idFile: '/x/runner.id', tls: null, ...folders };
+    const own = { socketsForGroup: null, sandbox: 'none', sandboxReadOnly: [] };
+    const none = { directory: '/x', idFile: '/x/runner.id', tls: null, ...folders, ...own };
     expect(parseOptions(['--dir', '/x'])).toEqual({ ...none, ...defaults });
     expect(() => parseOptions(['--dir', '/x', '--project-root', 'relative'])).toThrow('--project-root');
     expect(() => parseOptions([])).toThrow('--dir');

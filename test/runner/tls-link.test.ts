@@ -9,7 +9,7 @@ import { credentials } from '@grpc/grpc-js';
 import type { RunnerServiceClient } from '../../src/generated/gatehouse/runner/v1/RunnerService.js';
 import { encodeControlFrame } from '../../src/kernel/frame.js';
 import { BYTES_PROTOCOL } from '../../src/kernel/link.js';
-import { MAX_HANDSHAKES } from '../../src/runner/handshakes.js';
+import { MAX_HANDSHAKES } from '../../src/kernel/handshakes.js';
 import { loadRunnerProto } from '../../src/runner/proto.js';
 import { freePort } from '../support/gateway.js';
 import { Authority, CertificateFolder, type Issued, runnerFlags } from '../support/link-certificates.js';

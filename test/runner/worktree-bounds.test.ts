@@ -188,7 +188,7 @@ describe('a `.gatehouse.yaml`', () => {
     const repository = join(runner.projects, 'trusted');
     for (const [end, maxSeconds] of [
       ['exit 3', 0],
-      ['sleep 1000', 2],
+      ['sleep 1000', 8],
     ] as const) {
       const setup = ['/bin/sh', '-c', `seq 1 30000; pwd; ${end}`];
       write(repository, { '.gatehouse.yaml': JSON.stringify({ setup }) });

@@ -27,7 +27,11 @@ import { systemContext } from '../../src/kernel/request-context.js';
 import { createDatabase, dropDatabase } from './gateway.js';
 import { KeptTrail } from './kept-trail.js';
 
-export const config = loadConfig({ NODE_ENV: 'production', AUTH_SECRET: 'x'.repeat(32) });
+export const config = loadConfig({
+  NODE_ENV: 'production',
+  TLS_TERMINATED_BY_PROXY: 'true',
+  AUTH_SECRET: 'x'.repeat(32),
+});
 export const newKey = (): KeyObject => generateKeyPairSync('ed25519').privateKey;
 const silent: Log = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined };
 

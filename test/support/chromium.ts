@@ -17,9 +17,11 @@ const FLAGS = [
   '--disable-component-update',
   '--disable-sync',
   '--no-first-run',
-  '--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1',
   '--remote-debugging-port=0',
 ];
+
+/** Nobody but this machine is found. */
+const ALONE = '--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1';
 
 /** Whether there is a browser on this machine. Where there is none its tests are skipped, and say so. */
 export function hasChromium(): boolean {
@@ -39,10 +41,13 @@ export class Chromium {
     private readonly answers: Map<number, (answer: unknown) => void>,
   ) {}
 
-  /** Starts one with a profile of its own. */
-  static async open(): Promise<Chromium> {
+  /**
+   * Starts one with a profile of its own.
+   * @param flags what names lead to and what is trusted, where that is not this machine by its address alone
+   */
+  static async open(flags: readonly string[] = [ALONE]): Promise<Chromium> {
     const folder = mkdtempSync(join(tmpdir(), 'gatehouse-chromium-'));
-    const process = spawn(PROGRAM, [...FLAGS, `--user-data-dir=${folder}`, 'about:blank'], {
+    const process = spawn(PROGRAM, [...FLAGS, ...flags, `--user-data-dir=${folder}`, 'about:blank'], {
       // A group of its own, so that the whole browser can be ended.
       detached: true,
       stdio: 'ignore',
@@ -59,9 +64,13 @@ export class Chromium {
     return new Chromium(process, folder, socket, answers);
   }
 
-  /** Goes to a page. */
+  /** Goes to a page, and waits until it is there. */
   async goTo(url: string): Promise<void> {
     await this.#ask('Page.navigate', { url });
+    await until(`the page ${url}`, async () => {
+      const now = await this.evaluate('[location.href, document.readyState].join()');
+      return typeof now === 'string' && now.startsWith(new URL(url).origin) && now.endsWith(',complete');
+    });
   }
 
   /** The value of an expression in the page, or of the promise that it is. */

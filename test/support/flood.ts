@@ -10,7 +10,7 @@ export function textFrame(text: string): Buffer {
 
 /** The bytes of a WebSocket upgrade. */
 export const upgrade = (credential: string): string =>
-  'GET /ws HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n' +
+  'GET /ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n' +
   `Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nAuthorization: Bearer ${credential}\r\n\r\n`;
 
 /** Writes the same bytes over and over on one TCP connection, as fast as the gateway takes them. */

@@ -61,8 +61,9 @@ export class TestGateway {
   }
 
   /** A second gateway on the same database and runner. */
-  async sibling(): Promise<TestGateway> {
-    const other = new TestGateway(this.dataDir, this.databaseUrl, await freePort(), await freePort(), this.environment);
+  async sibling(environment: Record<string, string> = {}): Promise<TestGateway> {
+    const [http, grpc] = [await freePort(), await freePort()];
+    const other = new TestGateway(this.dataDir, this.databaseUrl, http, grpc, { ...this.environment, ...environment });
     await other.launch();
     return other;
   }
@@ -75,12 +76,17 @@ export class TestGateway {
     return other;
   }
 
+  /** Whether it speaks TLS. Its certificate has to be trusted, see `trust`. */
+  get secure(): boolean {
+    return this.environment['TLS_ENABLED'] === 'true';
+  }
+
   get url(): string {
-    return `http://127.0.0.1:${this.httpPort}`;
+    return `${this.secure ? 'https' : 'http'}://127.0.0.1:${this.httpPort}`;
   }
 
   get wsUrl(): string {
-    return `ws://127.0.0.1:${this.httpPort}`;
+    return this.url.replace(/^http/, 'ws');
   }
 
   get grpcAddress(): string {

@@ -1,4 +1,5 @@
 import {
+  type ChannelOptions,
   type ClientDuplexStream,
   type ClientReadableStream,
   credentials,
@@ -16,6 +17,7 @@ import type { StreamOutputResponse__Output } from '../../src/generated/gatehouse
 import type { PtyServiceClient } from '../../src/generated/gatehouse/pty/v1/PtyService.js';
 import type { ProtoGrpcType } from '../../src/generated/pty.js';
 import type { TestGateway } from './gateway.js';
+import { trustedRoots } from './programs.js';
 
 const proto = loadPackageDefinition(
   loadSync('gatehouse/pty/v1/pty.proto', { keepCase: true, longs: Number, enums: String, includeDirs: ['proto'] }),
@@ -33,8 +35,10 @@ export class GrpcClient {
   constructor(
     gateway: TestGateway,
     private readonly credential: string | null,
+    options: ChannelOptions = {},
+    secure = gateway.secure ? credentials.createSsl(trustedRoots()) : credentials.createInsecure(),
   ) {
-    this.client = new proto.gatehouse.pty.v1.PtyService(gateway.grpcAddress, credentials.createInsecure());
+    this.client = new proto.gatehouse.pty.v1.PtyService(gateway.grpcAddress, secure, options);
   }
 
   get metadata(): Metadata {

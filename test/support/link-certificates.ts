@@ -11,6 +11,14 @@ export interface Issued {
 
 type Use = 'serverAuth' | 'clientAuth';
 
+/** What is unusual about a certificate. */
+interface Unusual {
+  readonly from?: Date;
+  readonly to?: Date;
+  /** Who it is for, instead of `gatehouse`. */
+  readonly name?: string;
+}
+
 const EC = { keyType: 'ec', curve: 'P-256', algorithm: 'sha256' } as const;
 
 /** An authority of its own, which signs the certificates of runners and gateways. */
@@ -32,9 +40,15 @@ export class Authority {
   }
 
   /** @param use what for; without one the certificate does not say */
-  async issue(names: readonly string[], use?: Use, addresses: readonly string[] = []): Promise<Issued> {
-    const { cert, private: key } = await generate([{ name: 'commonName', value: 'gatehouse' }], {
+  async issue(
+    names: readonly string[],
+    use?: Use,
+    addresses: readonly string[] = [],
+    { from, to, name = 'gatehouse' }: Unusual = {},
+  ): Promise<Issued> {
+    const { cert, private: key } = await generate([{ name: 'commonName', value: name }], {
       ...EC,
+      ...{ ...(from ? { notBeforeDate: from } : {}), ...(to ? { notAfterDate: to } : {}) },
       ca: { cert: this.cert, key: this.key },
       extensions: [
         { name: 'basicConstraints', cA: false, critical: true },

@@ -6,7 +6,7 @@ const MIN_SECRET = 8;
 const MAX_TOKENS = 10_000;
 /** The two lines of the welcome that show the first key, on the terminal and never in a line of the log. */
 const WELCOME =
-  /^ {2}(?:(?:GATEHOUSE_URL=\S+ )?GATEHOUSE_TOKEN=)?(gh_(?:test|live)_[0-9A-Za-z]{16}_[0-9A-Za-z]{49})(?: npx gatehouse run)?$/;
+  /^ {2}(?:(?:NODE_EXTRA_CA_CERTS=\S+ )?(?:GATEHOUSE_URL=\S+ )?GATEHOUSE_TOKEN=)?(gh_(?:test|live)_[0-9A-Za-z]{16}_[0-9A-Za-z]{49})(?: npx gatehouse run)?$/;
 
 /** What the tests of this file have made for themselves, by kind. */
 const made = new Map<string, string>();
@@ -20,7 +20,8 @@ export function neverPrinted(kind: string, secret: string): string {
 /** The secrets among the variables of a gateway: by name, but for those that name a file; and passwords in addresses. */
 export function secretsOf(environment: Readonly<Record<string, string | undefined>>): [kind: string, secret: string][] {
   return Object.entries(environment).flatMap(([name, value = '']): [string, string][] => {
-    if (/^(?:AUTH_SECRET|AUTH_SECRET_PREVIOUS|SLACK_WEBHOOK_URL|ALERT_WEBHOOK_\w+)$/.test(name)) return [[name, value]];
+    if (/^(?:(?:AUTH_SECRET|ENCRYPTION_MASTER_KEY)(?:_PREVIOUS)?|SLACK_WEBHOOK_URL|ALERT_WEBHOOK_\w+)$/.test(name))
+      return [[name, value]];
     const password = /^(?:DATABASE|REDIS)_URL$/.test(name) ? /^[a-z]+:\/\/[^:/@]*:(.*)@/.exec(value)?.[1] : undefined;
     return password === undefined ? [] : [[`the password of ${name}`, password]];
   });

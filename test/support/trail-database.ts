@@ -37,7 +37,10 @@ export class TrailDatabase {
   ) {}
 
   static async open(url: string): Promise<TrailDatabase> {
-    const dataSource = createDataSource(url, loadConfig({ NODE_ENV: 'production', AUTH_SECRET: 'x'.repeat(32) }));
+    const dataSource = createDataSource(
+      url,
+      loadConfig({ NODE_ENV: 'production', TLS_TERMINATED_BY_PROXY: 'true', AUTH_SECRET: 'x'.repeat(32) }),
+    );
     await dataSource.initialize();
     await dataSource.runMigrations();
     const operator = new Client({ connectionString: url });

@@ -14,6 +14,8 @@ interface Options {
   readonly credential?: string;
   readonly headers?: Record<string, string>;
   readonly binary?: boolean;
+  /** The client's certificate. */
+  readonly tls?: { readonly cert: string; readonly key: string };
 }
 
 /** A WebSocket client that keeps what it hears. */
@@ -46,11 +48,12 @@ export class WsClient {
   static open(
     gateway: TestGateway,
     path: string,
-    { credential, headers = {}, binary = false }: Options = {},
+    { credential, headers = {}, binary = false, tls = { cert: '', key: '' } }: Options = {},
   ): Promise<WsClient> {
     const socket = new WebSocket(gateway.wsUrl + path, binary ? ['gatehouse.v1'] : [], {
       headers: { ...(credential === undefined ? {} : { authorization: `Bearer ${credential}` }), ...headers },
       perMessageDeflate: false,
+      ...(tls.cert === '' ? {} : tls),
     });
     const client = new WsClient(socket);
     return new Promise((resolve, reject) => {

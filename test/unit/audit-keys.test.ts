@@ -8,7 +8,12 @@ import { type Config, loadConfig } from '../../src/config/load.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'gatehouse-keys-'));
 const configured = (environment: Record<string, string>): Config => ({
-  ...loadConfig({ NODE_ENV: 'production', AUTH_SECRET: 'x'.repeat(32), ...environment }),
+  ...loadConfig({
+    NODE_ENV: 'production',
+    TLS_TERMINATED_BY_PROXY: 'true',
+    AUTH_SECRET: 'x'.repeat(32),
+    ...environment,
+  }),
   dataDir: folder,
 });
 const file = (name: string, text: string, mode = 0o600): string => {

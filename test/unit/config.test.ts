@@ -12,13 +12,18 @@ const MASTER_KEY = 'hc8QWHIhVsPPJ0iTUnwqzXLcS5TfKZyDSYFZTyAWPR0=';
 
 function problemsOf(environment: Record<string, string>): readonly string[] {
   try {
-    loadConfig({ NODE_ENV: 'production', AUTH_SECRET: 'x'.repeat(32), ...environment });
+    loadConfig({
+      ...{ NODE_ENV: 'production', TLS_TERMINATED_BY_PROXY: 'true', AUTH_SECRET: 'x'.repeat(32) },
+      ...environment,
+    });
     return [];
   } catch (error) {
     if (error instanceof ConfigurationError) return error.problems;
     throw error;
   }
 }
+
+const TLS = { TLS_ENABLED: 'true', TLS_TERMINATED_BY_PROXY: '' };
 
 describe('configuration', () => {
   it('.env.example lists every variable with its default, and no other', () => {
@@ -102,6 +107,82 @@ describe('configuration', () => {
     const problems = problemsOf(environment);
     expect(problems).not.toEqual([]);
     expect(problems.join()).not.toMatch(/hunter2|changeme|dev-secret|short|hc8Q/);
+  });
+
+  it.each([
+    [
+      'production without TLS',
+      { TLS_TERMINATED_BY_PROXY: '' },
+      /^TLS_ENABLED: found false .*expected true, or TLS_TERMINATED_BY_PROXY=true/,
+    ],
+    [
+      'TLS here and in a proxy',
+      { TLS_ENABLED: 'true' },
+      /^TLS_TERMINATED_BY_PROXY: found true .*expected one of the two/,
+    ],
+    [
+      'certificates of clients without TLS',
+      { TLS_CLIENT_AUTH: 'require' },
+      /^TLS_CLIENT_AUTH: found "require" without TLS_ENABLED/,
+    ],
+    [
+      'clients to be verified by nobody',
+      { ...TLS, TLS_CLIENT_AUTH: 'verify' },
+      /^TLS_CLIENT_CA_FILE: not set while TLS_CLIENT_AUTH is "verify"/,
+    ],
+    [
+      'an authority without clients',
+      { ...TLS, TLS_CLIENT_CA_FILE: 'ca.crt' },
+      /^TLS_CLIENT_CA_FILE: set while TLS_CLIENT_AUTH is "none"/,
+    ],
+    ['another version of TLS', { TLS_MIN_VERSION: '1.1' }, /^TLS_MIN_VERSION: found "1.1", expected 1.2 or 1.3/],
+    [
+      'another way with clients',
+      { TLS_CLIENT_AUTH: 'optional' },
+      /^TLS_CLIENT_AUTH: found "optional", expected none, request, require or verify/,
+    ],
+    ['a word in the place of yes', { TLS_ENABLED: '1' }, /^TLS_ENABLED: found "1", expected true or false/],
+    ['every site in production', { CORS_ALLOWED_ORIGINS: '*' }, /^CORS_ALLOWED_ORIGINS: found \* in production/],
+    [
+      'every site with credentials',
+      { NODE_ENV: 'test', CORS_ALLOWED_ORIGINS: '*', CORS_ALLOW_CREDENTIALS: 'true' },
+      /^CORS_ALLOWED_ORIGINS: found \* while CORS_ALLOW_CREDENTIALS/,
+    ],
+    [
+      'every site and some',
+      { NODE_ENV: 'test', CORS_ALLOWED_ORIGINS: '*,https://a.example' },
+      /^CORS_ALLOWED_ORIGINS: found \* beside others/,
+    ],
+    [
+      'credentials of no site',
+      { CORS_ALLOW_CREDENTIALS: 'true' },
+      /^CORS_ALLOW_CREDENTIALS: found true without CORS_ALLOWED_ORIGINS/,
+    ],
+    [
+      'a site with a path',
+      { CORS_ALLOWED_ORIGINS: 'https://a.example/' },
+      /^CORS_ALLOWED_ORIGINS: found "https:\/\/a.example\/", expected origins/,
+    ],
+    ['a pattern of sites', { CORS_ALLOWED_ORIGINS: 'https://*.example' }, /^CORS_ALLOWED_ORIGINS: found/],
+    ['a site that is a file', { CORS_ALLOWED_ORIGINS: 'null' }, /^CORS_ALLOWED_ORIGINS: found/],
+    ['a usual port said', { CORS_ALLOWED_ORIGINS: 'https://a.example:443' }, /^CORS_ALLOWED_ORIGINS: found/],
+    [
+      'too many sites',
+      { CORS_ALLOWED_ORIGINS: Array.from({ length: 1001 }, (_, at) => `http://a${at}`).join() },
+      /^CORS_ALLOWED_ORIGINS: found 1001 origins, expected 1000/,
+    ],
+    [
+      'a name with a port',
+      { ALLOWED_HOSTS: 'a.example:8080' },
+      /^ALLOWED_HOSTS: found "a.example:8080", expected names/,
+    ],
+    ['any name', { ALLOWED_HOSTS: '*' }, /^ALLOWED_HOSTS: found/],
+  ])('does not start unsafely: %s', (_what, environment, words) => {
+    expect(problemsOf(environment)).toEqual([expect.stringMatching(words)]);
+  });
+
+  it.each([{ ...TLS }, { TLS_TERMINATED_BY_PROXY: 'true' }])('starts in production with TLS: %j', (environment) => {
+    expect(problemsOf(environment)).toEqual([]);
   });
 
   it('takes webhooks by https, and by http on loopback', () => {

@@ -45,7 +45,7 @@ export interface AuditDraft {
 /** A fact with who, when, how and where from; every text bounded, masked, and such that PostgreSQL and JSON take it. */
 export function toDraft(id: string, microseconds: bigint, context: RequestContext, fact: AuditFact): AuditDraft {
   const { principal } = context;
-  const { metadata, people } = cleanMetadata(fact.metadata ?? {});
+  const { metadata, people } = cleanMetadata({ ...fact.metadata, ...certificateOf(context) });
   const event: AuditEvent = {
     id,
     timestamp: rfc3339(microseconds),
@@ -68,6 +68,10 @@ export function toDraft(id: string, microseconds: bigint, context: RequestContex
   };
   return { event, provider: principal?.provider ?? null, people };
 }
+
+/** Who a certificate is for may be a person. */
+const certificateOf = ({ clientCertificate: subject }: RequestContext): AuditMetadata =>
+  subject === undefined ? {} : { client_certificate: { provider: 'certificate', subject } };
 
 const raised = (level: string): string => (level === 'info' ? 'warn' : level);
 

@@ -1,7 +1,7 @@
 import type { Config } from '../../config/load.js';
 import { type CheckId, type Finding, ok, problem, skipped, warning } from '../finding.js';
 import type { DatabaseFacts, DatabaseView } from './database-facts.js';
-import { isLoopback } from './setting.js';
+import { isLoopback } from './loopback.js';
 
 const [OLDEST, NEWEST] = [15, 18];
 const CLOCK_WARNING_MS = 5000;

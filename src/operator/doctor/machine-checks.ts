@@ -2,7 +2,6 @@ import type { Config } from '../../config/load.js';
 import { NODE_REQUIRED } from '../../kernel/package.js';
 import { type Finding, ok, problem, skipped, warning } from '../finding.js';
 import type { MachineFacts } from './machine-facts.js';
-import { setting } from './setting.js';
 
 const GIT_REQUIRED = '2.38';
 const MIN_OPEN_FILES = 4096;
@@ -40,7 +39,7 @@ function git({ PROJECT_ROOTS: roots, remoteRunner }: Config, { git: found }: Mac
 
 function sandbox(config: Config, { bubblewrap }: MachineFacts): Finding {
   const id = 'machine.sandbox';
-  if (setting(config, 'SANDBOX') !== 'bwrap') return skipped(id, 'no sandbox is asked for');
+  if (config.SANDBOX !== 'bwrap') return skipped(id, 'no sandbox is asked for');
   if (config.remoteRunner !== null) return skipped(id, 'the runner, and its sandbox, are on another machine');
   if (bubblewrap) return ok(id, 'bubblewrap is there');
   return problem(id, '/usr/bin/bwrap is not there', 'Install bubblewrap, or set SANDBOX=none.');

@@ -1,6 +1,6 @@
 import type { Config } from '../../config/load.js';
 import { type Finding, ok, problem, warning } from '../finding.js';
-import { isLoopback, setting } from './setting.js';
+import { isLoopback } from './loopback.js';
 
 /** A network with a shorter prefix is no list of proxies: 10.0.0.0/8 and fd00::/8 are the widest private ones. */
 const WIDEST = { 4: 8, 6: 8 } as const;
@@ -9,9 +9,9 @@ const WIDEST = { 4: 8, 6: 8 } as const;
 export function bind(config: Config): Finding {
   const id = 'network.bind';
   const { HOST: host } = config;
-  if (setting(config, 'TLS_ENABLED') === true) return ok(id, `TLS on ${host}`);
+  if (config.TLS_ENABLED) return ok(id, `TLS on ${host}`);
   if (isLoopback(host)) return ok(id, `only this machine reaches ${host}`);
-  if (setting(config, 'TLS_TERMINATED_BY_PROXY') === true) {
+  if (config.TLS_TERMINATED_BY_PROXY) {
     return ok(id, `a proxy is said to speak TLS in front of ${host}; let nobody else reach the ports`);
   }
   const mend = 'Set TLS_ENABLED with a certificate, or HOST=127.0.0.1 with a proxy in front that speaks TLS.';
@@ -26,7 +26,7 @@ export function proxies(config: Config): Finding {
     const mend = 'Name the addresses of your proxies only.';
     return problem(id, `TRUSTED_PROXIES has ${wide.join(', ')}: anybody may say what their address is`, mend);
   }
-  if (trusted.length === 0 && setting(config, 'TLS_TERMINATED_BY_PROXY') === true) {
+  if (trusted.length === 0 && config.TLS_TERMINATED_BY_PROXY) {
     const mend = 'Set TRUSTED_PROXIES to the address of the proxy.';
     return warning(id, 'all callers have the address of the proxy, and share its limits', mend);
   }

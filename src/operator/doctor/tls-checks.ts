@@ -2,7 +2,6 @@ import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
 import { readFileSync, statSync } from 'node:fs';
 import type { Config } from '../../config/load.js';
 import { type CheckId, type Finding, ok, problem, skipped, warning } from '../finding.js';
-import { setting, textSetting } from './setting.js';
 
 const DAY_MS = 86_400_000;
 /** A certificate that ends sooner is to be renewed. */
@@ -17,8 +16,7 @@ export interface Pair {
 
 /** The pair that callers meet; null without TLS. */
 function serverPair(config: Config): Pair | null {
-  const [cert, key] = [textSetting(config, 'TLS_CERT_FILE'), textSetting(config, 'TLS_KEY_FILE')];
-  return setting(config, 'TLS_ENABLED') === true && cert !== null && key !== null ? { cert, key } : null;
+  return config.TLS_ENABLED ? { cert: config.TLS_CERT_FILE, key: config.TLS_KEY_FILE } : null;
 }
 
 /** @param now milliseconds since 1970 */

@@ -172,6 +172,7 @@ export async function startGatehouse(script, folder) {
       PATH: process.env.PATH,
       HOME: folder,
       NODE_ENV: 'production',
+      TLS_TERMINATED_BY_PROXY: 'true',
       DATA_DIR: dataDir,
       HTTP_PORT: String(httpPort),
       GRPC_PORT: String(grpcPort),

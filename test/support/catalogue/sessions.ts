@@ -60,7 +60,7 @@ const acted = (
   },
 });
 
-/** What a gateway has done when it is there, and what the first other one does when it goes. */
+/** What a gateway has done when it is there. */
 export const startCases: Cases = {
   'server.started': {
     success: () => Promise.resolve(one({ resource: null, transport: 'system', user_id: 'system' })),
@@ -68,9 +68,13 @@ export const startCases: Cases = {
   'runner.connected': {
     success: () => Promise.resolve(one({ transport: 'system', metadata: { sessions: 0 } })),
   },
+};
+
+/** What the first other one does when it goes. */
+export const stopCases: Cases = {
   'server.stopped': {
     success: async (world) => {
-      const log = await world.gateway.sibling();
+      const { gateway: log } = await world.secure();
       await log.end();
       const node = log.log.find(({ action }) => action === 'server.stopped')?.['node'];
       return [{ event: { node, transport: 'system' }, log }];

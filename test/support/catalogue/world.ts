@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { BEHIND_PROXY } from '../attempts.js';
 import { TestGateway, token } from '../gateway.js';
 import { ecKey, issue, KeyServer } from '../key-server.js';
+import { Authority, CertificateFolder } from '../link-certificates.js';
 import { type Answer, rest } from '../rest.js';
 import { scriptedAgents } from '../scripted-agents.js';
 import { git } from '../worktrees.js';
@@ -12,8 +13,16 @@ import { git } from '../worktrees.js';
 export const PROVIDERS = ['once', 'down', 'falling'] as const;
 const keys = Object.fromEntries(PROVIDERS.map((name) => [name, ecKey(`${name}-1`)]));
 
+/** A gateway that speaks TLS, and the folder of its certificate. */
+interface SecureGateway {
+  readonly gateway: TestGateway;
+  readonly folder: CertificateFolder;
+}
+
 /** A gateway with identity providers and configuration files that a test may edit. */
 export class CatalogueWorld {
+  #secure: SecureGateway | null = null;
+
   private constructor(
     readonly server: KeyServer,
     readonly gateway: TestGateway,
@@ -37,7 +46,26 @@ export class CatalogueWorld {
     return new CatalogueWorld(server, gateway, policyFile);
   }
 
+  /** Another gateway beside it, which speaks TLS; started when it is first asked for. */
+  async secure(): Promise<SecureGateway> {
+    if (this.#secure !== null) return this.#secure;
+    const folder = new CertificateFolder();
+    await this.putCertificate(folder);
+    const files = { TLS_CERT_FILE: folder.path('server.crt'), TLS_KEY_FILE: folder.path('server.key') };
+    this.#secure = { folder, gateway: await this.gateway.sibling({ TLS_ENABLED: 'true', ...files }) };
+    return this.#secure;
+  }
+
+  /** Gives that one another certificate. */
+  async putCertificate(folder = this.#secure?.folder): Promise<void> {
+    const { cert, key } = await (await Authority.make()).issue(['localhost'], 'serverAuth');
+    folder?.put('server.key', key);
+    folder?.put('server.crt', cert);
+  }
+
   async remove(): Promise<void> {
+    await this.#secure?.gateway.end();
+    this.#secure?.folder.remove();
     await this.gateway.remove();
     await this.server.stop();
   }
