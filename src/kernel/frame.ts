@@ -86,6 +86,9 @@ export function writeDataHeader(target: Buffer, at: number, header: DataHeader):
   target.writeUInt32BE(header.offset >>> 0, at + 12);
 }
 
+/** The channel of a data frame that may not be one; -1 when it is too short to say. */
+export const channelOf = (payload: Buffer): number => (payload.length < 4 ? -1 : payload.readUInt16BE(2));
+
 /**
  * Reads the 16-byte data header at the start of `payload`.
  * @throws RangeError when it is too short, a reserved bit is set, or the offset passes 2^53 - 1

@@ -1,5 +1,5 @@
 import { constants } from 'node:crypto';
-import { type NamedFile, openToOthers, readCertificates, readKeyOf } from './pem-files.js';
+import { type NamedFile, openToOthers, readCertificates, readKey, requireKeyOf } from './pem-files.js';
 
 /** What one side of the link between two machines needs, as files in PEM form. */
 export interface LinkTlsFiles {
@@ -29,9 +29,10 @@ export interface LinkTls {
 export function readLinkTls(files: LinkTlsFiles): LinkTls {
   const cert = readCertificates(files.cert);
   const ca = readCertificates(files.ca);
-  const key = readKeyOf(cert.parsed[0], files.key, files.cert);
+  const key = readKey(files.key);
   const open = openToOthers(files.key, key);
   if (open !== null) throw new Error(open);
+  requireKeyOf(cert.parsed[0], key, files.key, files.cert);
   const common = { minVersion: 'TLSv1.3', secureOptions: constants.SSL_OP_NO_TICKET } as const;
   return { cert: cert.text.join('\n'), key: key.text, ca: [...ca.text], ...common };
 }

@@ -34,21 +34,22 @@ export function readCertificates(file: NamedFile): Certificates {
   }
 }
 
+/** What is in the file of a key, not looked at yet. @throws Error with a plain sentence: it cannot be read */
+export const readKey = (file: NamedFile): PrivateKey => read(file);
+
 /**
- * The key of a certificate.
- * @param certificate which file that one is in, for the message
- * @throws Error with a plain sentence: it cannot be read, is no key, or is another certificate's
+ * @param own the certificate, and `certificate` which file it is in, for the message
+ * @throws Error with a plain sentence: it is no key, or another certificate's
  */
-export function readKeyOf(
+export function requireKeyOf(
   own: X509Certificate | undefined,
+  { text }: PrivateKey,
   file: NamedFile,
   certificate: Pick<NamedFile, 'name'>,
-): PrivateKey {
-  const { text, mode } = read(file);
+): void {
   if (own?.checkPrivateKey(parseKey(file, text)) !== true) {
     throw mistakeIn(file, `is not the key of the certificate in ${certificate.name}`);
   }
-  return { text, mode };
 }
 
 /** What is wrong with a key that others may read, as they may with this mode; null when nobody may. */

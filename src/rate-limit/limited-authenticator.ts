@@ -104,9 +104,12 @@ export class LimitedAuthenticator extends Authenticator {
   }
 }
 
+/** No credential; one that was good and has ended; one that was good once, and has been used. */
+const NO_GUESSES: ReadonlySet<string> = new Set(['AUTH_TOKEN_MISSING', 'JWT_EXPIRED', 'TOKEN_REPLAYED']);
+
 /** Was somebody wrong about a credential? One that was good and has ended says nothing of that. */
 function isFailure({ code, answer, reason }: DomainError): boolean {
-  if (answer.http !== 401 || code === 'JWT_EXPIRED' || code === 'AUTH_TOKEN_MISSING') return false;
+  if (answer.http !== 401 || NO_GUESSES.has(code)) return false;
   return !(code === 'API_KEY_INVALID' && (reason === 'expired' || reason === 'grace_over'));
 }
 

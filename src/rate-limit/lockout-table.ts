@@ -69,10 +69,14 @@ export class LockoutTable {
     return Math.max(0, whole > 0 ? whole : (here.get(name())?.until ?? 0) - now);
   }
 
-  /** Counts a failure. Nothing is counted of who is locked out already. */
+  /** Counts a failure; one of a name that is locked out for the address alone, and none of an address that is. */
   fail(address: string, name: number, now: number): void {
+    // Checks that were under way when a lockout began end after it: no other begins by them.
+    const here = this.#lockouts.get(address);
+    if ((here?.get(null)?.until ?? 0) > now) return;
+    const isLocked = (here?.get(name)?.until ?? 0) > now;
     const recent = this.#recent(address, now);
-    recent.push(now, name);
+    recent.push(now, isLocked ? NO_NAME : name);
     let named = 0;
     for (let at = 1; at < recent.length; at += 2) if (recent[at] === name) named += 1;
     if (recent.length / 2 >= this.rules.addressFailures) {

@@ -117,6 +117,7 @@ async function admit(
     site.requireAuthority(call.getHost());
   } catch (error) {
     noteStranger(audit, context, error);
+    await limits.arrive(context, 'stranger');
     throw error;
   }
   if (isPublic) return limits.arrive(context, 'health');

@@ -12,6 +12,8 @@ import type { GrpcTlsListener } from './tls/grpc-listener.js';
 const MAX_MESSAGE = 256 * 1024;
 /** Calls and streams at once on one connection. */
 const MAX_STREAMS = 200;
+/** How long a connection may be there without a call. */
+const MAX_IDLE_MS = 300_000;
 /** How long what was answered may take to go out at a stop: the end of a stream waits behind all its output. */
 const FAREWELL_MS = 1000;
 /** What is served: the package of each, its file, and its service. */
@@ -113,6 +115,8 @@ const channelOptions = (gates: readonly ServerInterceptor[], options: GrpcServer
   'grpc.max_receive_message_length': MAX_MESSAGE,
   'grpc.max_metadata_size': 16 * 1024,
   'grpc.max_concurrent_streams': MAX_STREAMS,
+  // Whoever has no call under way may connect again.
+  'grpc.max_connection_idle_ms': MAX_IDLE_MS,
   'grpc.keepalive_time_ms': 20_000,
   'grpc.keepalive_timeout_ms': 10_000,
   'grpc.http2.min_time_between_pings_ms': 5000,

@@ -48,7 +48,7 @@ export interface RestGate {
  * caller is authenticated here, in `onRequest`, before a byte of the body is read.
  */
 export function guardRest(fastify: FastifyInstance, gate: RestGate): void {
-  const { authenticator, inFlight, addresses, limits, site, audit, publicRoutes } = gate;
+  const { authenticator, inFlight, addresses, limits, publicRoutes } = gate;
   gates.set(fastify.server, gate);
   boundPipelines(fastify.server, inFlight, (request) => limits.left(contextOf(request, addresses).remoteAddress));
   closeAfterRefusal(fastify, inFlight);
@@ -59,7 +59,7 @@ export function guardRest(fastify: FastifyInstance, gate: RestGate): void {
     void reply.header('X-Request-Id', context.requestId);
     within(context, done);
   });
-  guardSite(fastify, site, audit);
+  guardSite(fastify, gate);
   // What follows the body is called from the socket's own events.
   fastify.addHook('preValidation', ({ raw }: FastifyRequest, _reply: FastifyReply, done: () => void) => {
     within(contextOfCarrier(raw), done);
@@ -91,16 +91,21 @@ function addressClassOf({ is404, routeOptions: { url = '' } }: FastifyRequest, o
 }
 
 /** Whoever calls, and with whatever: by one of our names, and a page of another site only after it has asked. */
-function guardSite(fastify: FastifyInstance, site: Site, audit: AuditTrail): void {
+function guardSite(fastify: FastifyInstance, { site, audit, limits }: RestGate): void {
   fastify.addHook('onRequest', async ({ raw }: FastifyRequest, reply: FastifyReply) => {
+    const context = contextOfCarrier(raw);
+    let allowed: Readonly<Record<string, string>> | null;
     try {
       site.requireHost(raw);
-      const allowed = site.preflight(raw);
-      if (allowed !== null) await reply.status(204).headers(allowed).send();
+      allowed = site.preflight(raw);
     } catch (error) {
-      noteStranger(audit, contextOfCarrier(raw), error);
+      noteStranger(audit, context, error);
+      await limits.arrive(context, 'stranger');
       throw error;
     }
+    if (allowed === null) return;
+    await limits.arrive(context, 'health');
+    await reply.status(204).headers(allowed).send();
   });
 }
 

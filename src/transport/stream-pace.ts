@@ -28,7 +28,7 @@ const MIN_INPUT_BYTES = 64;
 const ACK_COST = 0.02;
 
 /** Types of messages that do not count as one. */
-const COSTS: Readonly<Record<string, number>> = { ack: ACK_COST };
+const COSTS: ReadonlyMap<string, number> = new Map([['ack', ACK_COST]]);
 
 /** Input may be late by a second's worth. */
 export const streamLimitsOf = (config: Configured): StreamLimits => ({
@@ -80,7 +80,7 @@ export class StreamPace {
   message(type: string): number | null {
     const { everyMs, burst } = this.limits.messages;
     const now = this.now();
-    this.#messagesFullAt = Math.max(this.#messagesFullAt, now) + (COSTS[type] ?? 1) * everyMs;
+    this.#messagesFullAt = Math.max(this.#messagesFullAt, now) + (COSTS.get(type) ?? 1) * everyMs;
     const wait = worthWaiting(this.#messagesFullAt - now - burst * everyMs);
     if (wait === 0) return 0;
     if (this.#overSince === null) this.#begin(now);

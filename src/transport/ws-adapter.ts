@@ -38,7 +38,9 @@ const MAX_LISTENERS = 16;
 /** Messages about the attachment on a channel, 0 when they name none. */
 const ON_CHANNEL = new Set(['input', 'resize', 'signal', 'kill', 'take_control', 'ack', 'detach']);
 /** Names of older protocols. */
-const ALIASES: Readonly<Record<string, string>> = { command: 'input' };
+const ALIASES: ReadonlyMap<string, string> = new Map([['command', 'input']]);
+/** What a client that is not known yet may say. */
+const AUTHENTICATE = 'authenticate';
 
 const connections = new WeakMap<object, WsConnection>();
 
@@ -138,8 +140,11 @@ export class GatehouseWsAdapter implements WebSocketAdapter<WebSocketServer, Web
     this.#handlers.set(client, byType);
     const connection = connectionOf(client);
     const handle = async (message: WsMessage): Promise<void> => {
-      const handler = byType.get(ALIASES[message.type] ?? message.type);
+      const handler = byType.get(ALIASES.get(message.type) ?? message.type);
       if (!handler) throw new DomainError('INVALID_MESSAGE', 'type: there is no such message.');
+      // The guard would say so too, but behind what is looked up for the message.
+      if (connection.context.principal === null && handler.message !== AUTHENTICATE)
+        throw new DomainError('AUTH_TOKEN_MISSING', 'A credential is needed.');
       this.traffic.came(handler.message);
       const callback = handler.callback as (data: unknown) => unknown;
       const answer = await lastValueFrom(transform(callback(this.#addressed(connection, message))), {
@@ -179,7 +184,7 @@ export class GatehouseWsAdapter implements WebSocketAdapter<WebSocketServer, Web
   #addressed(connection: WsConnection, message: WsMessage): Record<string, unknown> {
     const { type, ...data } = message;
     delete data['id'];
-    if (!ON_CHANNEL.has(ALIASES[type] ?? type)) return data;
+    if (!ON_CHANNEL.has(ALIASES.get(type) ?? type)) return data;
     const channel = data['channel'] ?? 0;
     if (typeof channel === 'number') connection.about(channel);
     const session = typeof channel === 'number' ? connection.channels.get(channel) : undefined;
@@ -193,8 +198,7 @@ export class GatehouseWsAdapter implements WebSocketAdapter<WebSocketServer, Web
     const ended = this.#inFlight.begin();
     try {
       attachContext(request, context);
-      this.site.requireHost(request);
-      this.site.requireOrigin(request);
+      await this.#requireOwnSite(request, context);
       this.#inFlight.requireOpen();
       if (carriesCredential(request)) await this.#authenticator.authenticate(() => credentialOf(request), context);
       else await this.#limits.arrive(context, 'stranger');
@@ -215,6 +219,17 @@ export class GatehouseWsAdapter implements WebSocketAdapter<WebSocketServer, Web
       endSocket(socket, httpRefusal(error, context.requestId, this.#headersFor(context)));
     } finally {
       ended();
+    }
+  }
+
+  /** A stranger's call, when it is refused. @throws DomainError */
+  async #requireOwnSite(request: IncomingMessage, context: RequestContext): Promise<void> {
+    try {
+      this.site.requireHost(request);
+      this.site.requireOrigin(request);
+    } catch (refusal) {
+      await this.#limits.arrive(context, 'stranger');
+      throw refusal;
     }
   }
 

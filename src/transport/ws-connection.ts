@@ -5,7 +5,7 @@ import type { Log } from '../kernel/log.js';
 import { logFields, within } from '../kernel/current-context.js';
 import { callAt } from '../kernel/deadline.js';
 import { DomainError } from '../kernel/errors.js';
-import { type Frame, recycle } from '../kernel/frame.js';
+import { channelOf, type Frame, recycle } from '../kernel/frame.js';
 import type { RequestContext } from '../kernel/request-context.js';
 import { toDomainError } from './error-mapping.js';
 import { FairTurn } from './fair-turn.js';
@@ -338,9 +338,21 @@ export class WsConnection {
   }
 
   /** Counts a message. @returns milliseconds to wait before it is handled @throws DomainError RATE_LIMIT */
-  #waitFor({ type }: WsMessage, bytes: number): number {
+  #waitFor({ type, channel = 0 }: WsMessage, bytes: number): number {
     if (this.#pace === null) return 0;
-    const wait = INPUT.has(type) ? this.#pace.input(bytes) : this.#pace.message(type);
+    const isInput = INPUT.has(type) && this.channels.has(channel as number);
+    return this.#inTime(isInput ? this.#pace.input(bytes) : this.#pace.message(type));
+  }
+
+  /** A frame of input by its size; one for a channel on which nothing is attached is a message as any other. */
+  #waitForFrame(data: Buffer): number {
+    if (this.#pace === null) return 0;
+    const isInput = this.channels.has(channelOf(data));
+    return this.#inTime(isInput ? this.#pace.input(data.length) : this.#pace.message('input'));
+  }
+
+  /** @throws DomainError RATE_LIMIT for null: the client has gone on for too long */
+  #inTime(wait: number | null): number {
     if (wait === null) throw new DomainError('RATE_LIMIT', 'Too many messages for too long.');
     return wait;
   }
@@ -349,7 +361,7 @@ export class WsConnection {
     if (!this.binary)
       throw new DomainError('INVALID_MESSAGE', `Binary frames need the subprotocol ${BINARY_SUBPROTOCOL}.`);
     this.traffic.input.value += 1;
-    const wait = this.#pace?.input(data.length) ?? 0;
+    const wait = this.#waitForFrame(data);
     return wait === 0 ? this.onBinary?.(data) : this.#binaryLater(wait, data);
   }
 

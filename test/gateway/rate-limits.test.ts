@@ -32,6 +32,7 @@ const said = (gateway: TestGateway, bytes: string): Promise<string> =>
 const SLOW = {
   ...PRODUCT_LIMITS,
   ...{ RATE_LIMIT_STRANGER_PER_MINUTE: '3', RATE_LIMIT_PRINCIPAL_PER_MINUTE: '1800', RATE_LIMIT_CREATE_PER_HOUR: '60' },
+  ...{ RATE_LIMIT_HEALTH_PER_MINUTE: '60', CORS_ALLOWED_ORIGINS: 'https://page.example' },
 };
 
 describe('the limits of the product', () => {
@@ -220,6 +221,21 @@ describe('the limits of the product', () => {
     );
     client.close();
     expect(new Set(probes)).toContain(8);
+  });
+
+  it('count who comes by another name, and what pages of a listed site ask before they call', async () => {
+    const address = newcomer();
+    const call = `GET /health HTTP/1.1\r\nHost: evil.example\r\nX-Forwarded-For: ${address}\r\n\r\n`;
+    const told = await Promise.all(Array.from({ length: 60 }, () => said(gateway, call)));
+    expect(new Set(told.map((text) => text.slice(9, 12)))).toEqual(new Set(['421', '429']));
+    const asks = {
+      origin: 'https://page.example',
+      'access-control-request-method': 'POST',
+      'x-forwarded-for': address,
+    };
+    const ask = () => rest(gateway, null, 'OPTIONS', '/api/v1/sessions', undefined, asks);
+    const answers = await Promise.all(Array.from({ length: 120 }, ask));
+    expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([204, 429]));
   });
 
   it('of connections are fifty for a caller, WebSockets and streams together', async () => {

@@ -116,6 +116,20 @@ describe('one connection', () => {
     ws.close();
   });
 
+  it('takes input that leads nowhere for messages, and none from who is not known', async () => {
+    const known = await WsClient.open(gateway, '/ws', { credential: caller('nowhere'), binary: true });
+    await known.next('authenticated');
+    for (let sent = 0; sent < 60; sent += 1) known.send({ type: 'input', data: 'x' });
+    for (let sent = 0; sent < 60; sent += 1) known.type('x', 0, 7);
+    expect(await known.next('flow_control')).toMatchObject({ action: 'pause', reason: 'rate_limit' });
+    expect((await known.next('error'))['code']).toBe('NOT_ATTACHED');
+    known.close();
+    const stranger = await WsClient.open(gateway, '/ws');
+    for (let sent = 0; sent < 60; sent += 1) stranger.send({ type: 'input', data: 'x' });
+    expect(await stranger.closes()).toEqual({ code: 4000, reason: 'AUTH_TOKEN_MISSING' });
+    expect(stranger.messages.filter(({ type }) => type === 'error')).toHaveLength(1);
+  });
+
   it('is ended by a flood of sizes, over WebSocket with 4002, over gRPC with RESOURCE_EXHAUSTED, and on record', async () => {
     const credential = caller('flooder');
     const id = await startSession(gateway, credential, { command: ['/bin/cat'] });

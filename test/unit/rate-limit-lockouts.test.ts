@@ -54,6 +54,13 @@ describe('a lockout', () => {
     expect(told.filter(([, , name]) => name === null)).toHaveLength(1);
   });
 
+  it('is one, however many failures were under way when it began', () => {
+    fail('a', 1, 32);
+    expect(told).toEqual([['began', 'a', 1, 5 * MINUTE]]);
+    for (let name = 1; name <= 250; name += 1) fail('b', name, 1);
+    expect(told.slice(1)).toEqual([['began', 'b', null, 5 * MINUTE]]);
+  });
+
   it('is twice as long each time, an hour at most, and short again after an hour without', () => {
     let now = 0;
     const lengths: number[] = [];

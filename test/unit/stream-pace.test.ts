@@ -42,6 +42,12 @@ describe('the pace of a connection', () => {
     pace.end();
   });
 
+  it.each(['constructor', '__proto__', 'toString'])('counts what is called %s as any other message', (type) => {
+    expect(send(type, 20).every((wait) => wait === 0)).toBe(true);
+    expect(send(type, 100).every((wait) => wait === 10)).toBe(true);
+    pace.end();
+  });
+
   it('is told to be right again once nothing waits and there is room', () => {
     send('resize', 50);
     waiting = true;

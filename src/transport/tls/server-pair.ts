@@ -1,7 +1,14 @@
 import { constants, type X509Certificate } from 'node:crypto';
 import { createSecureContext, type SecureContextOptions } from 'node:tls';
 import { type Config, ConfigurationError } from '../../config/load.js';
-import { mistakeIn, type NamedFile, openToOthers, readCertificates, readKeyOf } from '../../kernel/pem-files.js';
+import {
+  mistakeIn,
+  type NamedFile,
+  openToOthers,
+  readCertificates,
+  readKey,
+  requireKeyOf,
+} from '../../kernel/pem-files.js';
 
 /** Of TLS 1.2 only what agrees on a fresh key for each connection and authenticates what it encrypts. */
 const CIPHERS = [
@@ -53,9 +60,10 @@ function read(settings: PairSettings, now: Date): ServerPair {
   const chain = readCertificates(cert);
   checkChain(cert, chain.parsed, now);
   const keyFile = { name: 'TLS_KEY_FILE', path: settings.TLS_KEY_FILE };
-  const key = readKeyOf(chain.parsed[0], keyFile, cert);
+  const key = readKey(keyFile);
   const open = openToOthers(keyFile, key);
   if (open !== null && settings.production) throw new Error(open);
+  requireKeyOf(chain.parsed[0], key, keyFile, cert);
   const options: SecureContextOptions = {
     ...{ cert: chain.text.join('\n'), key: key.text, ...authority(settings) },
     ...{ minVersion: `TLSv${settings.TLS_MIN_VERSION}`, ciphers: CIPHERS, honorCipherOrder: true },
