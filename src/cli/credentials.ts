@@ -27,7 +27,7 @@ export function loadCredentials(): Credentials {
   const token = variable('GATEHOUSE_TOKEN');
   if (token !== undefined) return { url: serverUrl(url ?? defaultUrl()), token: credential(token, 'GATEHOUSE_TOKEN') };
   const stored = readStored();
-  if (stored === null) throw new Failure('no credential: set GATEHOUSE_TOKEN, or run `gatehouse login`');
+  if (stored === null) throw new Failure('there is no credential; set GATEHOUSE_TOKEN, or run `gatehouse login`');
   // A stored token belongs to its server: another address does not get it.
   if (url !== undefined && serverUrl(url) !== stored.url) {
     throw new Failure(`the stored credential is for ${stored.url}; set GATEHOUSE_TOKEN for ${serverUrl(url)}`);

@@ -137,7 +137,9 @@ describe('gatehouse token', () => {
   it('inspect reads the credential that other commands use with --current', async () => {
     const env = { ...ENV, GATEHOUSE_TOKEN: token({ sub: 'carol' }, SECRET) };
     expect((await gatehouse(['token', 'inspect', '--current'], { env })).stdout).toMatch(/^sub +carol$/m);
-    expect((await gatehouse(['token', 'inspect', '--current'])).stderr).toContain('no credential');
+    expect((await gatehouse(['token', 'inspect', '--current'])).stderr).toContain(
+      'no credential; set GATEHOUSE_TOKEN, or',
+    );
   });
 
   it('inspect tells id and checksum of an API key, and never the key', async () => {

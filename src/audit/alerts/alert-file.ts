@@ -61,7 +61,7 @@ const where = z.strictObject({
 export type Where = z.output<typeof where>;
 
 const NO_VARIABLE = `neither ${DEFAULT_WEBHOOK} nor the name of a variable ALERT_WEBHOOK_…; addresses are not written here`;
-const NO_SECRET = 'not the name of a stored secret: 1 to 100 letters, digits, dots, dashes and underscores';
+const NO_SECRET = 'not the name of a stored secret, expected 1 to 100 letters, digits, dots, dashes and underscores';
 const destination = z.union(
   [
     z.strictObject({ webhook: z.string().refine(isWebhookVariable, NO_VARIABLE) }),
