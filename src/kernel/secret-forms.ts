@@ -14,6 +14,10 @@ const form = (kind: string, expression: RegExp, shown = `${kind}_****`): SecretF
 /** Where a word begins; the letters of an escaped line break or an encoded character before it are no part of the word. */
 const START = String.raw`(?:(?<![A-Za-z0-9])|(?<=\\[nrtbf])|(?<=\\u[0-9A-Fa-f]{4})|(?<=%[0-9A-Fa-f]{2}))`;
 
+const SCHEME = String.raw`[a-z][a-z0-9+.-]{1,20}:(?:\\*\/){2}`;
+/** The port of an address, and what ends it. */
+const PORT = String.raw`\d{1,5}(?:[?#,]|\\*[/"'])`;
+
 /** In this order: the more particular first. Each costs a time that grows with the text and no faster. */
 export const SECRET_FORMS: readonly SecretForm[] = [
   // One that is cut off goes to the end of the text.
@@ -37,23 +41,34 @@ export const SECRET_FORMS: readonly SecretForm[] = [
   ),
   // Who has the address may post.
   form('slack', /(hooks\.slack(?:-gov)?\.com)(?:\\*\/)(?!slack_\*)[A-Za-z0-9_/%\\-]+/gi, '$1/slack_****'),
-  // To the last @ of the word: a password may have one in it.
+  // A token in the place of a name; GitHub wants a fixed word, or nothing, as its password.
   form(
     'url',
-    pattern(String.raw`${START}([a-z][a-z0-9+.-]{1,20}:(?:\\*\/){2}[^\s:/@]{0,200}):\S{1,500}@`, 'gi'),
+    pattern(String.raw`${START}(${SCHEME})[A-Za-z0-9._~%+=$!*-]{16,500}(?=(?::(?:x-oauth-basic)?)?@)`, 'gi'),
+    '$1user_****',
+  ),
+  // To the last @ of the word: a password may have one in it. Not behind a host's port.
+  form(
+    'url',
+    pattern(String.raw`${START}(${SCHEME}[^\s:/@]{0,200}):(?!(?<=[^/]:)${PORT})\S{1,500}@`, 'gi'),
     '$1:password_****@',
   ),
 ];
 
-/** Names whose value is secret, in the middle of a text: `DATABASE_PASSWORD=…`, `"token": …`. */
-const NAMED = String.raw`(?:password|passwd|pwd|passphrase|secret|token|credentials?|(?:access|private|secret|master|encryption)[_-]?key)`;
-/**
- * Not where a permission of the area `token` stands, which is no secret: that name exactly, as a word of its own and with
- * nothing behind it that a secret could go on with.
- */
-const NO_PERMISSION = String.raw`(?!(?-i:(?<![\w-])token:(?:mint|revoke)(?=[.)\]]*(?:$|[\s,;&}]|\\*["']))))`;
 /** A quote as it stands in a text, or escaped any number of times, as in JSON that was put into JSON. */
 const QUOTE = String.raw`\\{0,64}["']`;
+/** The word in a name that says so, and what may stand behind it: there may be several, and one of before or to come. */
+const WORD = String.raw`(?:password|passwd|pwd|passphrase|secret|token|credential|webhook[_-]?url|(?:access|private|secret|signing|master|encryption)[_-]?key|(?:${START}|(?<=\d))pass|(?-i:(?<=[a-z])Pass))`;
+const TAIL = String.raw`s?(?:[_-]?(?:previous|old|new|value))?`;
+/** Not a number of tokens or secrets, nor of tests that pass: the number is all there is. */
+const NO_COUNT = String.raw`(?!(?:(?:token|secret)s(?:${QUOTE})?[\s:=>]{1,9}\d{1,12}(?=$|[\s})\];<&\\"']|,(?![A-Za-z0-9]))|(?<![\w-])pass: \d{1,5}(?!\S)))`;
+/** Names whose value is secret, in the middle of a text: `DATABASE_PASSWORD=…`, `"token": …`. */
+const NAMED = `${NO_COUNT}${WORD}${TAIL}`;
+/**
+ * Not where a permission of the areas `token` and `secrets` stands, which is no secret: that name exactly, as a word of its
+ * own and with nothing behind it that a secret could go on with.
+ */
+const NO_PERMISSION = String.raw`(?!(?-i:(?<![\w-])(?:token:(?:mint|revoke)|secrets:(?:view|write|rekey))(?=[.)\]]*(?:$|[\s,;&}]|\\*["']))))`;
 /** A quoted value ends at the quote that is escaped as often as its first, a bracket's at its first end; or never. */
 const VALUE = String.raw`(?!secret_\*)(?:(?<open>${QUOTE})[\s\S]*?(?:(?<!\\)\k<open>|$)|[[{][\s\S]*?(?:[\]}]|$)|[^\s&"']+)`;
 const HEADER = String.raw`(?:authorization|cookie2?|x-api-key)`;
@@ -83,7 +98,7 @@ export const NAMED_FORMS: readonly SecretForm[] = [
   form(
     'secret',
     pattern(
-      String.raw`(${NAMED}(?:${QUOTE})?[ \t]{0,4}:[ \t]{0,4}[|>][-+\d]{0,3}[ \t]*\r?\n)(?:[ \t]+[^\r\n]*(?:\r?\n|$))+`,
+      String.raw`(${NAMED}(?:${QUOTE})?[ \t]{0,4}:[ \t]{0,4}[|>][-+\d]{0,3}[ \t]*(?:\r?\n|\r))(?:[ \t][^\r\n]*(?:\r?\n|\r|$))+`,
       'gi',
     ),
     `${SHOWN}\n`,
@@ -91,7 +106,7 @@ export const NAMED_FORMS: readonly SecretForm[] = [
   form(
     'secret',
     pattern(
-      String.raw`^([ \t]{0,64}(?:export |- )?[\w.-]{0,64}(?:password|passwd|pwd|passphrase)[ \t]{0,4}[:=][ \t]{0,4})[^\s"'[{][^\r\n]*`,
+      String.raw`^([ \t]{0,64}(?:export |- )?[\w.-]{0,64}(?:password|passwd|pwd|passphrase|(?<=[_.-])pass)${TAIL}[ \t]{0,4}[:=][ \t]{0,4})[^\s"'[{][^\r\n]*`,
       'gim',
     ),
     SHOWN,
@@ -112,11 +127,10 @@ export const NAMED_FORMS: readonly SecretForm[] = [
 
 /** What every form needs: most texts have none of it and are done. */
 export const SECRET_HINT =
-  /eyJ|hooks\.slack|gh(?:[pousr]|_live|_test|_ticket)_|sk-|github_|AKIA|ASIA|-----|:\\*\/|%[0-9a-f]{2}|bearer|basic|authorization|cookie|key|passw|pwd|passphrase|secret|token|credential/i;
+  /eyJ|hooks\.slack|gh(?:[pousr]|_live|_test|_ticket)_|sk-|github_|AKIA|ASIA|-----|:\\*\/|%[0-9a-f]{2}|bearer|basic|authorization|cookie|key|pass|pwd|secret|token|credential|webhook/i;
 
 /** Field names whose whole value is secret; `credential_id` and `token_count` are not. */
-const SECRET_NAME =
-  /(?:password|passwd|pwd|passphrase|secret|token|(?:api|access|private|secret|signing|master|encryption)[_-]?key|authorization|cookie|credential|webhook[_-]?url)s?(?:[_-]?(?:previous|old|new|value))?$/i;
+const SECRET_NAME = pattern(`(?:${WORD}|api[_-]?key|authorization|cookie)${TAIL}$`, 'i');
 const HEADER_NAME = /^(?:proxy-)?authorization$|^(?:set-)?cookie2?$|^x-api-key$/i;
 
 /** Is the value of a field with this name secret, whatever it is? */

@@ -26,6 +26,8 @@ const HIDDEN = 'hunter2Hunter2';
 const JWT = ['eyJhbGciOiJIUzI1NiJ9', 'eyJzdWIiOiJhbGljZSJ9', 'c2lnbmF0dXJlc2lnbmF0dXJl'].join('.');
 const BASIC = Buffer.from(`alice:${HIDDEN}`).toString('base64');
 const letters = 'abcDEF0123456789';
+/** What GitHub takes for a password behind a token. */
+const FIXED = 'x-oauth-basic';
 const AWS_SECRET = ['wJalrXUtnFEMI', 'K7MDENG', 'bPxRfiCYzzzzzzzKEY'].join('/');
 
 /** Known by their own form. */
@@ -47,6 +49,8 @@ const FORMS: readonly Sample[] = [
   sample('private key cut off', PEM.slice(0, -40), [BODY.slice(0, 16)], 'pem_****'),
   sample('password in an address', `postgres://gatehouse:${HIDDEN}@db:5432/x`, [HIDDEN], 'password_****'),
   sample('password with an @', `redis://:${HIDDEN}@p@cache:6379`, [HIDDEN], 'password_****'),
+  sample('token as a user', `https://glpat-${letters}@git.example.com/x.git`, [letters], '//user_****@'),
+  sample('token with a fixed password', `https://${letters}${letters}:${FIXED}@h/x`, [letters], '//user_****:'),
   sample('webhook', `https://hooks.slack.com/services/T000/B000/${letters}`, ['T000', letters], 'slack_****'),
 ];
 
@@ -63,6 +67,13 @@ const NAMED: readonly Sample[] = [
   ...['password', 'passwd', 'DATABASE_PASSWORD', 'client_secret', 'accessToken', 'AUTH_SECRET', 'api_key'].map((name) =>
     sample(`${name}=`, `${name}=${HIDDEN}`, [HIDDEN], 'secret_****'),
   ),
+  ...[
+    ...['AUTH_SECRET_PREVIOUS', 'ENCRYPTION_MASTER_KEY_PREVIOUS', 'signing_key', 'webhook_url', 'passwords', 'tokens'],
+    ...['DB_PASS', 'pass', 'smtpPass', 'password_old'],
+  ].map((name) => sample(`${name}=`, `${name}=${HIDDEN}`, [HIDDEN], 'secret_****')),
+  sample('SMTP_PASS: with a space', `SMTP_PASS: ${HIDDEN}`, [HIDDEN], 'secret_****'),
+  sample('list of tokens', JSON.stringify({ tokens: [HIDDEN, HIDDEN] }), [HIDDEN], 'secret_****'),
+  sample('numbers as a password', 'DB_PASS=4711471147', ['4711471147'], 'secret_****'),
   sample('quoted pair', `password="${HIDDEN} ${HIDDEN}"`, [HIDDEN], 'secret_****'),
   sample('pair of JSON', JSON.stringify({ password: `${HIDDEN} a"${HIDDEN}` }), [HIDDEN], 'secret_****'),
   sample('pair of Ruby', `'token' => '${HIDDEN}'`, [HIDDEN], 'secret_****'),
@@ -181,6 +192,12 @@ describe('a secret that its place gives away', () => {
     ],
     ['a private key line by line', ['-----BEGIN PRIVATE KEY-----', HIDDEN, HIDDEN, '-----END PRIVATE KEY-----', 'x']],
     ['variables', { ENCRYPTION_MASTER_KEY: HIDDEN, AUTH_SECRET_PREVIOUS: HIDDEN, clientSecret: HIDDEN }],
+    [
+      'plural and short names',
+      { tokens: [HIDDEN], pass: HIDDEN, smtpPass: HIDDEN, webhookUrl: HIDDEN, DB_PASS: HIDDEN },
+    ],
+    ['a block of YAML with old line ends', `token: |\r  ${HIDDEN}\r  ${HIDDEN}\ruser: x`],
+    ['variables of before with spaces', `A=1\nDB_PASSWORD_OLD=${HIDDEN} ${HIDDEN}\nDB_PASS=x ${HIDDEN}\nB=2`],
     ['YAML', `password: ${HIDDEN} and ${HIDDEN}\nuser: x`],
     ['a list in YAML', `users:\n  - password: ${HIDDEN} ${HIDDEN}\n    name: x`],
     ['a block of YAML', `token: |\n  ${HIDDEN}\n  ${HIDDEN}\nuser: x`],
@@ -203,6 +220,11 @@ describe('masking', () => {
       path: '/home/a%20b/disk-0123456789abcdef/task-list-0123456789',
       text: 'The session 01a1fc84-6cb5-7e33-bf1e-bc189c38028f ended (exit code 0); 100% done, 5%20 more.',
       at: '2026-01-01T00:00:00.000Z',
+      port: 'http://127.0.0.1:8080/users/alice@example.com, then https://h.example.com:8443?mail=alice@example.com',
+      addresses: '{"url":"http://127.0.0.1:8080","mail":"alice@example.com"} http://127.0.0.1:8080,alice@example.com',
+      counts: 'tokens: 512, max_tokens=4096; {"input_tokens":17,"tokens":5} --max-tokens 512 <tokens>5</tokens>',
+      tests: 'pass: 12 tests, 3 passes: fine; bypass: none; compass=north',
+      permissions: 'secrets:view, secrets:write and secrets:rekey are missing, token:mint too.',
       none: null,
       list: ['password', 'token', 'name'],
     };
@@ -214,12 +236,18 @@ describe('masking', () => {
     ...['a://:', 'token="', 'eyJaaaa.', 'eyJaaaa', 'password: ', '\\', '-----BEGIN A-----', "secret='{", 'Bearer '],
     ...['%25', '%41', 'authorization="', 'cookie:="', 'gh_live_0123456789', 'AKIA0123456789ABCDE', 'token: |\n  x\n '],
     ...['--a-a-a-a-', '<token', 'api_key', ' \t', 'sk-', '\\u0000', 'hooks.slack.com/', '\n  - x.password'],
+    ...['tokens: 1', 'a.pass', 'https://aaaaaaaaaaaaaaaa', 'https://a:1'],
   ])('does not grow slow with a megabyte of %j', (piece) => {
     const text = piece.repeat(Math.ceil(2 ** 20 / piece.length));
     for (const each of [text, ` ${text}`]) expect(mask(each).length).toBeLessThan(2 ** 16);
     expect(JSON.stringify(maskValue(Array.from({ length: 100 }, () => text.slice(0, 4096)))).length).toBeLessThan(
       2 ** 20,
     );
+  });
+
+  it('does not grow slow with a block of YAML that ends in half a line', () => {
+    const text = `token: |\n${' '.repeat(32_000)}\rx`;
+    for (let times = 0; times < 100; times += 1) expect(mask(text).length).toBeLessThan(100);
   });
 
   it('is bounded in depth, in number and in a circle', () => {
