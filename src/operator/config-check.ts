@@ -10,6 +10,7 @@ import { type Config, ConfigurationError, inspectConfig, type InspectedConfig } 
 import { readSecret } from '../config/local-secret.js';
 import { TlsEndpoint } from '../runner-link/tls-endpoint.js';
 import { findKeyring } from '../sealing/master-keys.js';
+import { readServerPair } from '../transport/tls/server-pair.js';
 
 /** What a start reads before it serves, and refuses when it is wrong. */
 const READ: readonly ((config: Config) => unknown)[] = [
@@ -27,6 +28,7 @@ const READ: readonly ((config: Config) => unknown)[] = [
     config.AUDIT_SIGNING_KEY !== undefined || existsSync(join(config.dataDir, MADE_HERE))
       ? SigningKey.load(config)
       : null,
+  (config) => (config.TLS_ENABLED ? readServerPair(config, new Date()) : null),
   ({ remoteRunner }) => (remoteRunner === null ? null : new TlsEndpoint(remoteRunner)),
 ];
 

@@ -102,6 +102,9 @@ describe('gatehouse doctor and config check', () => {
     expect(found('database.reachable')).toMatchObject({ state: 'problem', what: expect.stringContaining('password') });
     expect(states(found, 'machine.disk', 'database.role')).toEqual(['ok', 'skipped']);
     expect(stdout).not.toMatch(/not-the-password|too-short/);
+    const garbled = await doctor({ DATABASE_URL: 'postgres://me:hunter2@%zz/db' });
+    expect(garbled.found('database.reachable').state).toBe('problem');
+    expect(garbled.stdout).not.toContain('hunter2');
     const unreachable = await doctor({ DATABASE_URL: 'postgres://me:hunter2@127.0.0.1:9/x' });
     expect(unreachable.found('database.reachable').what).toContain('ECONNREFUSED');
     expect(unreachable.stdout).not.toContain('hunter2');
@@ -139,8 +142,15 @@ describe('gatehouse doctor and config check', () => {
       ALERTS_CONFIG: yaml('alerts.yaml', 'rules: [{ name: r, kind: any, actions: [no.such] }]'),
       AUDIT_SIGNING_KEY: yaml('signing.pem', 'no key'),
       AGENTS_CONFIG: yaml('agents.yaml', 'providers: 5'),
+      TLS_CERT_FILE: join(folder, 'none.crt'),
     };
-    const env = { DATA_DIR: dataDir, HTTP_PORT: 'http', DATABASE_URL: 'mysql://root:hunter2@localhost/x', ...files };
+    const env = {
+      DATA_DIR: dataDir,
+      TLS_ENABLED: 'true',
+      HTTP_PORT: 'http',
+      DATABASE_URL: 'mysql://root:hunter2@localhost/x',
+      ...files,
+    };
     const { status, stdout } = await run(['config', 'check'], { env, cwd: folder });
     expect(status).toBe(1);
     for (const named of ['HTTP_PORT', 'DATABASE_URL', 'auth-secret', ...Object.values(files)])

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
@@ -163,6 +163,15 @@ describe('gatehouse doctor, of files', () => {
       expect(stateOf(byId(tls(config(), now), 'tls.certificate'))).toBe('skipped');
     });
 
+    it('a key that is not there or not for this user to see, which is not called closed', () => {
+      const endless = join(folder, 'endless');
+      symlinkSync(endless, endless);
+      for (const path of [join(folder, 'none'), endless]) {
+        expect(stateOf(found('tls.key', now, { key: path }))).toBe('skipped');
+        expect(stateOf(found('tls.certificate', now, { key: path }))).toBe('problem');
+      }
+    });
+
     it('those of the link to a runner on another machine', () => {
       const remoteRunner = { host: 'h', controlPort: 1, bytesPort: 2, cert, key, ca: cert };
       expect(stateOf(byId(tls(config({}, { remoteRunner }), now), 'tls.runner'))).toBe('ok');
@@ -210,6 +219,7 @@ describe('gatehouse doctor, of the database', () => {
     ['postgres://db.example.com/g', 'verify-full', 'ok'],
     ['postgres://localhost/g', 'disable', 'ok'],
     ['postgres://localhost/g?host=10.0.0.5', 'disable', 'problem'],
+    ['postgres://u:x@%zz/db', 'require', 'warning'],
     ['postgres://localhost/g?host=%2Fvar%2Frun%2Fpostgresql', 'disable', 'ok'],
   ])('finds whether %s with %s is read on the way', (address, ssl, state) => {
     const view: DatabaseView = { state: 'away', embedded: false, fault: 'no' };

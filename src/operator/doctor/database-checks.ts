@@ -42,16 +42,20 @@ function reachable({ production }: Config, view: DatabaseView): Finding {
   return problem(id, `${kind} cannot be used: ${view.fault}`, 'Look at DATABASE_URL, and whether PostgreSQL runs.');
 }
 
-/** The host that is connected to: that of the address, or what `host=` says in it. */
+/** The host that is connected to: that of the address, or what `host=` says in it; of a wrong address, words for it. */
 function hostOf(address: string): string {
-  const { hostname, searchParams } = new URL(address);
-  return searchParams.get('host') ?? decodeURIComponent(hostname);
+  try {
+    const { hostname, searchParams } = new URL(address);
+    return searchParams.get('host') ?? decodeURIComponent(hostname);
+  } catch {
+    return 'its host';
+  }
 }
 
 function transport({ DATABASE_URL: address, DATABASE_SSL_MODE: ssl }: Config): Finding {
   const id = 'database.tls';
   if (address === undefined) return ok(id, 'the embedded PostgreSQL is on a socket of this machine');
-  const host = URL.canParse(address) ? hostOf(address) : 'its host';
+  const host = hostOf(address);
   if (isLoopback(host)) return ok(id, 'the database is on this machine');
   const mend = 'Set DATABASE_SSL_MODE=verify-full; NODE_EXTRA_CA_CERTS names the authority, when it is your own.';
   if (ssl === 'disable') return problem(id, `no TLS to the database on ${host}`, mend);

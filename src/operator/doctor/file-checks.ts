@@ -11,7 +11,8 @@ const OTHERS = 0o077;
 const OTHERS_WRITE = 0o022;
 
 const octal = ({ mode }: Stats): string => (mode & 0o777).toString(8);
-const statOf = (path: string): Stats | null => {
+/** What a file is; null when it is not there, or not for this user to see. */
+export const statOf = (path: string): Stats | null => {
   try {
     return statSync(path, { throwIfNoEntry: false }) ?? null;
   } catch {

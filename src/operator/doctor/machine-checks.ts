@@ -41,7 +41,7 @@ function sandbox(config: Config, { bubblewrap }: MachineFacts): Finding {
   const id = 'machine.sandbox';
   if (config.SANDBOX !== 'bwrap') return skipped(id, 'no sandbox is asked for');
   if (config.remoteRunner !== null) return skipped(id, 'the runner, and its sandbox, are on another machine');
-  if (bubblewrap) return ok(id, 'bubblewrap is there');
+  if (bubblewrap) return ok(id, 'bubblewrap is there, and was not tried: a start does');
   return problem(id, '/usr/bin/bwrap is not there', 'Install bubblewrap, or set SANDBOX=none.');
 }
 

@@ -1,7 +1,8 @@
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
-import { readFileSync, statSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import type { Config } from '../../config/load.js';
 import { type CheckId, type Finding, ok, problem, skipped, warning } from '../finding.js';
+import { statOf } from './file-checks.js';
 
 const DAY_MS = 86_400_000;
 /** A certificate that ends sooner is to be renewed. */
@@ -56,7 +57,9 @@ const matched = (id: CheckId, found: X509Certificate, own: KeyObject, mend: stri
     : problem(id, 'the key is not the key of the certificate', mend);
 
 function keyFile(path: string): Finding {
-  const mode = statSync(path, { throwIfNoEntry: false })?.mode ?? 0;
+  const found = statOf(path);
+  if (found === null) return skipped('tls.key', `${JSON.stringify(path)} is not there, or not for this user to see`);
+  const { mode } = found;
   if ((mode & 0o077) === 0) return ok('tls.key', 'closed to others');
   const mend = 'Run `chmod 600` on it; if somebody may have read it, take a new key and certificate.';
   return problem('tls.key', `other users may read ${JSON.stringify(path)} (mode ${(mode & 0o777).toString(8)})`, mend);
