@@ -13,6 +13,7 @@ export const BYTES_SOCKET = 'bytes.sock';
 /** Exit codes of a runner that was asked for a sandbox and cannot make one: what it lacks. */
 export const EXIT_NO_BUBBLEWRAP = 69;
 export const EXIT_NO_NAMESPACES = 71;
+export const EXIT_SHOWS_HIDDEN = 78;
 
 /** What a session runs in: nothing of its own, or a sandbox made by bubblewrap. */
 export const SANDBOXES = ['none', 'bwrap'] as const;

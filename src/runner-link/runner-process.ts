@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import type { Config } from '../config/load.js';
 import { inheritedEnvironment } from '../config/inherited-environment.js';
 import { DomainError } from '../kernel/errors.js';
-import { CONTROL_SOCKET, EXIT_NO_BUBBLEWRAP, EXIT_NO_NAMESPACES } from '../kernel/link.js';
+import { CONTROL_SOCKET, EXIT_NO_BUBBLEWRAP, EXIT_NO_NAMESPACES, EXIT_SHOWS_HIDDEN } from '../kernel/link.js';
 import { socketDirectory } from '../kernel/private-directory.js';
 import type { RunnerSession__Output } from '../generated/gatehouse/runner/v1/RunnerSession.js';
 import { ByteLink } from './byte-link.js';
@@ -31,6 +31,7 @@ const MAX_LOG_BYTES = 10 * 1024 * 1024;
 const LACKS: ReadonlyMap<number, string> = new Map([
   [EXIT_NO_BUBBLEWRAP, '/usr/bin/bwrap is not there (install bubblewrap)'],
   [EXIT_NO_NAMESPACES, 'bubblewrap may make no namespaces on this machine'],
+  [EXIT_SHOWS_HIDDEN, 'SANDBOX_READ_ONLY names the home, or a folder of the server’s own, which no sandbox shows'],
 ]);
 /** Longest socket file name in the runner's folder. */
 const LONGEST_NAME = CONTROL_SOCKET.length;

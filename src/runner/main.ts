@@ -119,6 +119,7 @@ async function openSandbox(
     readOnly: sandboxReadOnly,
     // The id of a gateway's own runner lies in the gateway's DATA_DIR, with its secrets.
     hidden: [directory, dirname(resolve(idFile)), worktreeRoot],
+    home: process.env['HOME'],
     worktree: (id) => worktrees.read(id, ({ entry }) => Promise.resolve(entry)),
   });
 }

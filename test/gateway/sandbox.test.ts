@@ -55,9 +55,12 @@ describeSandboxed('a gateway with SANDBOX=bwrap', () => {
     expect(await said('env; ls -A')).not.toMatch(/canary|SECRET|DATABASE|MY_/);
   });
 
-  it('refuses a session in any other folder, over REST and gRPC', async () => {
+  it('refuses a session in any other folder, or with another home, over REST and gRPC', async () => {
     const { gateway } = world;
     const grpc = new GrpcClient(gateway, alice);
+    const homed = { command: ['/bin/true'], env: { HOME: gateway.dataDir } };
+    expect(codeOf(await rest(gateway, alice, 'POST', SESSIONS, homed))).toBe('INVALID_ARGUMENT');
+    expect(await refused(grpc.call('start', homed))).toMatchObject({ code: 3 });
     for (const cwd of ['/', gateway.dataDir, '/root']) {
       const answer = await rest(gateway, alice, 'POST', SESSIONS, { command: ['/bin/true'], cwd });
       expect([answer.status, codeOf(answer)]).toEqual([422, 'INVALID_ARGUMENT']);

@@ -1,16 +1,17 @@
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import {
   existsSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
+  realpathSync,
   rmSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { join, relative, resolve } from 'node:path';
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import type { StartRequest } from '../../src/generated/gatehouse/runner/v1/StartRequest.js';
 import { BWRAP } from '../../src/runner/sandbox/command.js';
@@ -100,6 +101,39 @@ describeSandboxed('a session in a sandbox', () => {
     await runner.status(own.id);
   });
 
+  it('can leave nothing that the next sandbox of its worktree would follow', async () => {
+    const { id, path, branch } = (await runner.create(join(runner.projects, 'one'))).worktree;
+    const there = { cwd: path, worktree_id: id };
+    const text = await said(
+      [
+        `admin=$(git rev-parse --git-dir); objects=$(git rev-parse --git-common-dir)/objects`,
+        'for part in info hooks config.worktree commondir gitdir; do for how in "rmdir" "rm -rf" "mv -t /tmp"; do',
+        '  $how "$admin/$part" 2>/dev/null && echo "GONE $part"; done',
+        `  ln -sT '../../../../../../../../../..${outside}' "$admin/$part" 2>/dev/null && echo "PLANTED $part"; done`,
+        'mv "$admin" "$admin.old" 2>/dev/null && echo MOVED; mv "$objects/info" "$objects/x" 2>/dev/null && echo MOVED',
+        '{ echo /elsewhere > "$objects/info/alternates"; } 2>/dev/null && echo ALTERNATES; echo tried',
+      ].join('\n'),
+      there,
+    );
+    expect(text).toBe('tried\n');
+    const admin = git(path, 'rev-parse', '--absolute-git-dir');
+    expect(
+      await said(`ls -A '${outside}'; git commit --allow-empty -qm two && echo still`, {
+        ...there,
+        env: IDENTITY,
+      }),
+    ).toMatch(/still\n$/);
+    expect(git(path, 'log', '--format=%s', '-1', branch)).toBe('two');
+    for (const part of ['info', 'hooks', 'config.worktree']) {
+      rmSync(join(admin, part), { recursive: true });
+      symlinkSync(relative(admin, outside), join(admin, part));
+      expect([part, await refusal(start(['true'], there))]).toEqual([part, 'START_FAILED']);
+      rmSync(join(admin, part));
+    }
+    expect(await refusal(start(['true'], { ...there, env: { HOME: outside } }))).toBe('INVALID_ARGUMENT');
+    expect(await refusal(start(['true'], { cwd: '', worktree_id: '', env: { HOME: '/' } }))).toBe('INVALID_ARGUMENT');
+  });
+
   it('has job control, sizes, signals and exit codes', async () => {
     const { id } = await start(['bash', '-i'], { env: { PS1: '> ' } });
     await runner.process.write(id, 'sleep 600 &\rjobs; kill %1; wait; echo over-$?\r');
@@ -148,6 +182,25 @@ describeSandboxed('a session in a sandbox', () => {
     expect(text).toContain('b\ntwo\n');
     expect(text).toMatch(/kept\nwrites\n$/);
     expect(text).not.toContain('one');
+  });
+
+  it('in a repository cannot put another .git, or another part of it, in its place', async () => {
+    const cwd = runner.repository('three');
+    const text = await said(
+      [
+        'mv .git g 2>/dev/null && echo "MOVED .git"',
+        'for part in config config.worktree hooks info worktrees objects objects/info objects/info/alternates refs logs; do',
+        '  mv ".git/$part" moved 2>/dev/null && echo "MOVED $part"; done',
+        'for part in config config.worktree hooks/post-commit info/attributes worktrees/x objects/info/alternates; do',
+        '  { echo x >> ".git/$part"; } 2>/dev/null && echo "CHANGED $part"; done',
+        'git commit --allow-empty -qm two && git --no-pager log --format=%s',
+      ].join('\n'),
+      { cwd, worktree_id: '', env: IDENTITY },
+    );
+    expect(text).toBe('two\nfirst\n');
+    rmSync(join(cwd, '.git', 'hooks'), { recursive: true });
+    symlinkSync(relative(join(cwd, '.git'), outside), join(cwd, '.git', 'hooks'));
+    expect(await refusal(start(['true'], { cwd, worktree_id: '' }))).toBe('START_FAILED');
   });
 
   it('is refused every other folder, program and worktree', async () => {
@@ -205,6 +258,38 @@ describeSandboxed('a runner that is asked for a sandbox', () => {
     expect(await new Promise((done) => child.once('exit', done))).toBe(code);
     expect(output).toContain(reason);
     rmSync(directory, { recursive: true });
+  });
+
+  it.each([
+    ['', 'as a home'],
+    ['run', 'with its sockets'],
+    ['run/some/part', 'in there'],
+    ['link', 'by another name'],
+  ])('that shows a folder (%j) of the runner’s own, %s, ends and says so', (name) => {
+    const home = realpathSync(mkdtempSync(join(tmpdir(), 'gatehouse-runner-')));
+    mkdirSync(join(home, 'run/some/part'), { recursive: true });
+    symlinkSync('run', join(home, 'link'));
+    const options = ['--dir', join(home, 'run'), '--sandbox', 'bwrap', '--sandbox-read-only', join(home, name)];
+    const { status, stdout } = spawnSync(process.execPath, [MAIN, ...options], {
+      env: { HOME: home },
+      encoding: 'utf8',
+    });
+    expect([status, stdout]).toEqual([78, expect.stringContaining('no sandbox may show that')]);
+    rmSync(home, { recursive: true });
+  });
+
+  it('and shows what lies around its home and its own folders shows those empty', async () => {
+    const around = realpathSync(mkdtempSync(join(tmpdir(), 'gatehouse-around-')));
+    const shows = await GitRunner.start('--sandbox', 'bwrap', '--sandbox-read-only', tmpdir());
+    writeFileSync(join(around, 'seen.txt'), 'seen');
+    writeFileSync(join(shows.folder, 'canary.txt'), 'canary');
+    const { id } = await shows.process.startSession(['sh', '-c', `cat '${around}/seen.txt'; ls -A '${shows.folder}'`], {
+      cwd: '',
+    });
+    await shows.process.ended(id);
+    expect(await shows.process.text(id)).toBe('seen');
+    await shows.stop();
+    rmSync(around, { recursive: true });
   });
 
   it('and has none starts no session that wants one', async () => {

@@ -27,7 +27,7 @@ export interface View {
   readonly readOnly: readonly string[];
   /** Below what is shown, and not to be seen: empty there. */
   readonly hidden: readonly string[];
-  /** Parts of what is writable that are not, if they are there. */
+  /** Parts of what is writable that are not. They are there: as mount points they stay what they are. */
   readonly kept: readonly string[];
 }
 
@@ -43,7 +43,7 @@ export function sandboxCommand(view: View, command: readonly string[]): string[]
     ...(view.home === '/' ? [] : ['--tmpfs', view.home]),
     ...shown('--ro-bind', view.readOnly, view.hidden),
     ...shown('--bind', view.writable, view.hidden),
-    ...view.kept.flatMap((path) => ['--ro-bind-try', path, path]),
+    ...view.kept.flatMap((path) => ['--ro-bind', path, path]),
     ...['--remount-ro', '/', '--chdir', view.cwd],
     ...['--', ENV, `--default-signal=${SIGNALS}`, '--', ...command],
   ];

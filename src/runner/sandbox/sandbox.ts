@@ -1,7 +1,7 @@
 import { existsSync, realpathSync } from 'node:fs';
 import { delimiter, isAbsolute, join, resolve } from 'node:path';
 import { DomainError } from '../../kernel/errors.js';
-import { EXIT_NO_BUBBLEWRAP, EXIT_NO_NAMESPACES } from '../../kernel/link.js';
+import { EXIT_NO_BUBBLEWRAP, EXIT_NO_NAMESPACES, EXIT_SHOWS_HIDDEN } from '../../kernel/link.js';
 import { endsWell } from '../child.js';
 import { isInside } from '../git/pinned.js';
 import { BWRAP, probeCommand, sandboxCommand } from './command.js';
@@ -28,6 +28,8 @@ export interface SandboxOptions {
   readonly readOnly: readonly string[];
   /** Never shown: where the runner and its gateway keep what is theirs. */
   readonly hidden: readonly string[];
+  /** The home of the runner's user, empty in every sandbox; undefined: it has none. */
+  readonly home: string | undefined;
   /** The worktree of this id. Rejects with DomainError NOT_FOUND and the like. */
   readonly worktree: (id: string) => Promise<WorktreePlace>;
 }
@@ -59,8 +61,12 @@ const NOTHING: Extra = { readOnly: [], writable: [] };
 export class Sandbox {
   private constructor(private readonly options: SandboxOptions) {}
 
-  /** @throws SandboxUnavailable when this machine cannot make one */
+  /** @throws SandboxUnavailable when this machine cannot make one, or it would show what is hidden */
   static async open(options: SandboxOptions): Promise<Sandbox> {
+    const wrong = exposing(options);
+    if (wrong !== undefined) {
+      throw new SandboxUnavailable(EXIT_SHOWS_HIDDEN, `--sandbox-read-only ${wrong}: no sandbox may show that`);
+    }
     if (!existsSync(BWRAP)) {
       throw new SandboxUnavailable(EXIT_NO_BUBBLEWRAP, `a sandbox needs ${BWRAP}, of the package bubblewrap`);
     }
@@ -87,19 +93,27 @@ export class Sandbox {
   async #place({ worktreeId, cwd }: { worktreeId: string; cwd: string }): Promise<Place | undefined> {
     if (worktreeId !== '') return worktreePlace(await this.options.worktree(worktreeId));
     if (cwd === '') return undefined;
-    return repositoryPlace(cwd, this.options.projectRoots.flatMap(real), this.options.hidden.flatMap(real));
+    const { projectRoots, hidden } = this.options;
+    return repositoryPlace(cwd, projectRoots.flatMap(real), hidden.flatMap(real), realOr(homeOf(this.options)));
   }
 
   #wrap(asked: Place | undefined, { command, cwd, env }: Run, extra: Extra): Run {
     const { readOnly, hidden } = this.options;
-    const home = isAbsolute(env['HOME'] ?? '') ? resolve(env['HOME'] ?? '/') : '/';
+    if ((env['HOME'] ?? '') !== (this.options.home ?? '')) {
+      throw new DomainError('INVALID_ARGUMENT', 'env: HOME cannot be set in a sandbox, which has a home of its own.');
+    }
+    // It may have come to be, or to lead elsewhere, since the start.
+    if (exposing(this.options) !== undefined) {
+      throw new DomainError('START_FAILED', 'What every sandbox shows lies in what none may show.');
+    }
+    const home = homeOf(this.options);
     const place = asked ?? homePlace(home);
     const view = {
       cwd: place.cwd,
       home,
       writable: [...place.writable, ...extra.writable],
       readOnly: [...place.readOnly, ...readOnly.flatMap(real), ...extra.readOnly],
-      hidden: hidden.flatMap(real),
+      hidden: [...hidden, ...(home === '/' ? [] : [home])].flatMap(real),
       kept: place.kept,
     };
     checkVisible(command[0] ?? '', cwd, env['PATH'], [...view.writable, ...view.readOnly, ...SYSTEM_FOLDERS]);
@@ -121,6 +135,21 @@ export async function confine(
   if (['', 'none'].includes(request.sandbox ?? '')) return undefined;
   throw new DomainError('START_FAILED', 'The gateway wants a sandbox, and the runner was started without one.');
 }
+
+/** What programs know as the home; / is none. */
+const homeOf = ({ home = '/' }: SandboxOptions): string => (isAbsolute(home) ? resolve(home) : '/');
+
+/** @returns what every sandbox is to show and none may: a home as a whole, or what is hidden, or a part of that */
+function exposing(options: SandboxOptions): string | undefined {
+  const home = realOr(homeOf(options));
+  const hidden = options.hidden.map(realOr);
+  return options.readOnly.find((path) => {
+    const shown = realOr(path);
+    return shown === home || hidden.some((each) => isInside(each, shown));
+  });
+}
+
+const realOr = (path: string): string => real(path)[0] ?? path;
 
 const real = (path: string): string[] => (existsSync(path) ? [realpathSync(path)] : []);
 
