@@ -2,8 +2,8 @@ import { writeSync } from 'node:fs';
 import { DomainError } from '../kernel/errors.js';
 import { errnoOf } from './errno.js';
 
-/** Input a program has not read yet, beside what the kernel holds. */
-export const MAX_QUEUED_INPUT = 1024 * 1024;
+/** Input a program has not read yet, beside what the kernel holds: what a client may send in two seconds. */
+export const MAX_QUEUED_INPUT = 2 * 1024 * 1024;
 const FIRST_RETRY_MS = 1;
 const LAST_RETRY_MS = 5;
 

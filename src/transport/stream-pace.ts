@@ -30,11 +30,16 @@ const ACK_COST = 0.02;
 /** Types of messages that do not count as one. */
 const COSTS: ReadonlyMap<string, number> = new Map([['ack', ACK_COST]]);
 
-/** Input may be late by a second's worth. */
+/** How much input may come at once: more would fill the queue of a program that hesitates. */
+const INPUT_BURST_SECONDS = 0.25;
+
+/** The limits of each connection, as configured. */
 export const streamLimitsOf = (config: Configured): StreamLimits => ({
   messages: rateOf(config.RATE_LIMIT_MESSAGES_PER_SECOND, SECOND_MS, config.RATE_LIMIT_MESSAGES_BURST),
-  input: rateOf(config.RATE_LIMIT_INPUT_BYTES_PER_SECOND, SECOND_MS, config.RATE_LIMIT_INPUT_BYTES_PER_SECOND),
+  input: rateOf(config.RATE_LIMIT_INPUT_BYTES_PER_SECOND, SECOND_MS, inputBurst(config)),
 });
+
+const inputBurst = ({ RATE_LIMIT_INPUT_BYTES_PER_SECOND: rate }: Configured): number => rate * INPUT_BURST_SECONDS;
 
 /** The connection or stream, as its pace sees it. */
 export interface PacedStream {

@@ -12,6 +12,21 @@ const PIECE = 60_000;
 /** 5 MB of text without anything that a terminal would make something of. */
 const PASTE = randomBytes(2_500_000).toString('hex');
 const DIGEST = createHash('sha256').update(PASTE).digest('hex');
+/** Begins to read, stops at once for half a second, reads the rest. */
+const READER = `
+  const hash = require('node:crypto').createHash('sha256');
+  let left = ${PASTE.length};
+  process.stdin.setRawMode(true);
+  process.stdin.once('data', () => {
+    process.stdin.pause();
+    setTimeout(() => process.stdin.resume(), 500);
+  });
+  process.stdin.on('data', (data) => {
+    hash.update(data);
+    if ((left -= data.length) === 0) console.log(hash.digest('hex'));
+  });
+  console.log('ready');
+`;
 const pieces = Array.from({ length: Math.ceil(PASTE.length / PIECE) }, (_, index) =>
   PASTE.slice(index * PIECE, (index + 1) * PIECE),
 );
@@ -25,10 +40,9 @@ describe('one connection', () => {
   });
   afterAll(() => gateway.remove());
 
-  /** A session that says what it was typed, once it was all of it. */
+  /** A session that hesitates in the midst of reading, and says what it was typed once it was all of it. */
   const reader = async (credential: string): Promise<string> => {
-    const script = `stty raw -echo; echo ready; head -c ${PASTE.length} | sha256sum; exec cat`;
-    const id = await startSession(gateway, credential, { command: ['/bin/sh', '-c', script] });
+    const id = await startSession(gateway, credential, { command: [process.execPath, '-e', READER] });
     await until('the session to read', async () => (await outputOf(id, credential)).includes('ready'));
     return id;
   };

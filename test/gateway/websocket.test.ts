@@ -194,9 +194,9 @@ describe('WebSocket', () => {
     const ws = await WsClient.open(gateway, `/ws/pty?id=${deaf}`, { credential: alice });
     await ws.sees('ready:');
     const paste = 'x'.repeat(60_000);
-    for (let index = 0; index < 24; index += 1) ws.send({ type: 'input', data: paste });
+    for (let index = 0; index < 40; index += 1) ws.send({ type: 'input', data: paste });
     expect((await ws.next('error'))['code']).toBe('INPUT_FULL');
-    await ws.sees('x'.repeat(1_000_000), 0, 20_000);
+    await ws.sees('x'.repeat(2_000_000), 0, 20_000);
     ws.send({ type: 'input', data: 'heard' });
     await ws.sees('heard');
     ws.close();

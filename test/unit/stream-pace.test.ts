@@ -77,14 +77,14 @@ describe('the pace of a connection', () => {
   it('takes input by its size, at a mebibyte a second, and is never ended by it', () => {
     const began = now;
     for (let sent = 0; sent < 5 * MIB; sent += 65_536) now += pace.input(65_536);
-    expect((now - began) / 1000).toBeCloseTo(4, 1);
+    expect((now - began) / 1000).toBeCloseTo(4.75, 1);
     for (let sent = 0; sent < 100 * MIB; sent += 65_536) now += pace.input(65_536);
     expect(told).toEqual([]);
     expect(pace.message('resize')).toBe(0);
   });
 
   it('takes keystrokes as they come, and not a flood of them without end', () => {
-    const typed = Array.from({ length: 16_000 }, () => pace.input(1));
+    const typed = Array.from({ length: 4000 }, () => pace.input(1));
     expect(typed.every((wait) => wait === 0)).toBe(true);
     const flood = Array.from({ length: 1000 }, () => pace.input(1));
     expect(flood.at(-1)).toBeGreaterThan(0);
