@@ -19,6 +19,22 @@ export interface KeyVerdict {
   readonly matches: boolean;
 }
 
+/** What a restraint threw: an answer to whom it restrains, and to nobody else. */
+class Restrained extends Error {
+  constructor(readonly refusal: unknown) {
+    super('restrained', { cause: refusal });
+  }
+}
+
+/** @throws Restrained what `ask` throws */
+function restrained(ask: () => void): void {
+  try {
+    ask();
+  } catch (refusal) {
+    throw new Restrained(refusal);
+  }
+}
+
 /**
  * Is this the text of a key? Told from memory for a text that was accepted within the last minute; else by the keyed
  * verifier, and by bcrypt where that says nothing. Where it says no, the answer is no, but only after the bcrypt of an
@@ -51,8 +67,20 @@ export class KeyVerifier {
       this.verdicts.add({ result: 'success', path: 'memory' });
       return { record: known, matches: true };
     }
-    const name = digest.toString('base64');
-    return this.#checks.get(name) ?? this.#begin(name, () => this.#check(digest, id, secret, restraint));
+    return this.#shared(digest.toString('base64'), () => this.#check(digest, id, secret, restraint));
+  }
+
+  /** Joins the check of this text that is under way. What somebody else was refused for where they are is no answer. */
+  async #shared(name: string, work: () => Promise<KeyVerdict>): Promise<KeyVerdict> {
+    for (;;) {
+      const underWay = this.#checks.get(name);
+      try {
+        return await (underWay ?? this.#begin(name, work));
+      } catch (thrown) {
+        if (!(thrown instanceof Restrained)) throw thrown;
+        if (underWay === undefined) throw thrown.refusal;
+      }
+    }
   }
 
   #begin(name: string, work: () => Promise<KeyVerdict>): Promise<KeyVerdict> {
@@ -65,11 +93,16 @@ export class KeyVerifier {
   }
 
   async #check(digest: Buffer, id: string, secret: string, restraint: Restraint): Promise<KeyVerdict> {
-    restraint.beforeLook();
+    restrained(() => {
+      restraint.beforeLook(false);
+    });
     const record = await this.records.look(id);
     const row = record?.row ?? null;
     const told = this.keyed.matches(secret, row);
-    if (told !== true) restraint.beforeHash();
+    if (told !== true)
+      restrained(() => {
+        restraint.beforeHash();
+      });
     const matches = told === true || (await this.hasher.matches(secret, told === null && row ? row.keyHash : null));
     const path = told === null ? 'bcrypt' : 'keyed';
     this.verdicts.add({ result: record !== null && matches ? 'success' : 'failure', path });

@@ -1,15 +1,18 @@
 import type { Restraint } from '../kernel/authenticator.js';
-import { createHash } from 'node:crypto';
+import { createHash, createHmac, hkdfSync, randomBytes, timingSafeEqual } from 'node:crypto';
 import { Inject, Injectable } from '@nestjs/common';
 import { TenantScope } from '../database/tenant-scope.js';
 import type { Clock } from '../kernel/clock.js';
 import { DomainError } from '../kernel/errors.js';
-import { randomToken } from '../kernel/ids.js';
 import type { Principal } from '../kernel/principal.js';
 import { CLOCK } from '../kernel/tokens.js';
+import { SIGNING_SECRETS, type SigningSecrets } from './signing-secrets.js';
 
 const PREFIX = 'gh_ticket_';
-const SECRET_BYTES = 32;
+/** What is random of a ticket, and what says that it was made here: 43 characters together. */
+const RANDOM_BYTES = 16;
+const TAG_BYTES = 16;
+const TAG_KEY_BYTES = 32;
 const SHAPE = /^gh_ticket_[A-Za-z0-9_-]{43}$/;
 /** A page that asked for a ticket connects at once. */
 const LIFETIME_MS = 30_000;
@@ -44,18 +47,26 @@ export const looksLikeTicket = (text: string): boolean => text.startsWith(PREFIX
 
 /**
  * Tickets for WebSocket: a page cannot set headers on a connection, and should not hold a credential that lasts. A ticket
- * works once, within 30 seconds, for the caller it was made for. Only its hash is stored.
+ * works once, within 30 seconds, for the caller it was made for. Only its hash is stored. A part of it is a keyed hash of
+ * the rest, so that one that was made up is told without a look in the database.
  */
 @Injectable()
 export class Tickets {
+  /** One for each signing secret, by HKDF-SHA-256 (RFC 5869): the first one makes tags, all check. */
+  readonly #keys: readonly [Buffer, ...Buffer[]];
+
   constructor(
     private readonly scope: TenantScope,
     @Inject(CLOCK) private readonly clock: Clock,
-  ) {}
+    @Inject(SIGNING_SECRETS) [current, ...earlier]: SigningSecrets,
+  ) {
+    this.#keys = [tagKey(current), ...earlier.map(tagKey)];
+  }
 
   /** @throws DomainError RATE_LIMIT_EXCEEDED when this caller has too many waiting */
   async issue({ principal, parent }: TicketHolder): Promise<Ticket> {
-    const ticket = PREFIX + randomToken(SECRET_BYTES);
+    const random = randomBytes(RANDOM_BYTES);
+    const ticket = PREFIX + Buffer.concat([random, tagOf(random, this.#keys[0])]).toString('base64url');
     const expiresAt = new Date(this.clock.now() + LIFETIME_MS);
     const stored = { holder: principal, parent };
     const made = await this.scope.within(principal.tenant, (manager) =>
@@ -83,7 +94,8 @@ export class Tickets {
    */
   async redeem(text: string, restraint: Restraint): Promise<TicketHolder> {
     if (!SHAPE.test(text)) throw invalid('ticket_malformed');
-    restraint.beforeLook();
+    if (!this.#isOurs(text)) throw invalid('ticket_unknown');
+    restraint.beforeLook(true);
     const hash = hashOf(text);
     const row = await this.scope.system(async (manager) => {
       // The update waits for another one of the same row, and then sees that it was used.
@@ -106,10 +118,20 @@ export class Tickets {
     return { principal: { ...holder, issuedAt: dateOf(holder.issuedAt), expiresAt: dateOf(holder.expiresAt) }, parent };
   }
 
+  #isOurs(text: string): boolean {
+    const bytes = Buffer.from(text.slice(PREFIX.length), 'base64url');
+    const [random, tag] = [bytes.subarray(0, RANDOM_BYTES), bytes.subarray(RANDOM_BYTES)];
+    return this.#keys.some((key) => timingSafeEqual(tag, tagOf(random, key)));
+  }
+
   /** The statement that removes those which are of no use any more. */
   static readonly forgetOld = `DELETE FROM ws_tickets WHERE expires_at < now() - interval '${REMEMBERED}'`;
 }
 
+const tagKey = (secret: string): Buffer =>
+  Buffer.from(hkdfSync('sha256', secret, '', 'gatehouse websocket ticket', TAG_KEY_BYTES));
+const tagOf = (random: Buffer, key: Buffer): Buffer =>
+  createHmac('sha256', key).update(random).digest().subarray(0, TAG_BYTES);
 const hashOf = (ticket: string): string => createHash('sha256').update(ticket).digest('base64url');
 const dateOf = (text: string | null): Date | null => (text === null ? null : new Date(text));
 const invalid = (reason: string): DomainError => new DomainError('JWT_INVALID', 'The token is not valid.', { reason });

@@ -25,8 +25,8 @@ export abstract class Authenticator {
 
 /** What checking a credential may cost, asked before each costly step. It throws where a step is too much. */
 export interface Restraint {
-  /** Before something is looked up in the database that may not be there. */
-  beforeLook(): void;
+  /** Before something is looked up in the database. @param isOurs whether it was certainly made here, and is no guess */
+  beforeLook(isOurs: boolean): void;
   /** Before bcrypt. */
   beforeHash(): void;
 }

@@ -51,6 +51,11 @@ export class Attachment {
     return this.link.attached;
   }
 
+  /** Whether what is typed here is for the program, as far as can be told before the runner has it. */
+  get mayType(): boolean {
+    return this.#mayType;
+  }
+
   get mode(): AttachMode {
     return this.#mode;
   }

@@ -83,8 +83,7 @@ export class GrpcAttachment extends AttachedStream<AttachResponse> {
   /** A client that sends faster than it may is handled more slowly, and in the end not any more. */
   async #inPace(frame: AttachRequest__Output): Promise<void> {
     if (this.ended) return;
-    const { data } = frame.input ?? {};
-    const wait = data === undefined ? this.#pace.message(Object.keys(frame)[0] ?? '') : this.#pace.input(data.length);
+    const wait = this.#waitFor(frame);
     if (wait === null) {
       const error = new DomainError('RATE_LIMIT', 'Too many messages for too long.');
       this.services.limits.tooFast(this.caller, error);
@@ -93,6 +92,13 @@ export class GrpcAttachment extends AttachedStream<AttachResponse> {
     }
     if (wait > 0) await later(wait);
     await this.#handle(frame);
+  }
+
+  /** Counts a frame. Only input that goes to a program is counted by its size. */
+  #waitFor(frame: AttachRequest__Output): number | null {
+    const { data } = frame.input ?? {};
+    if (data !== undefined && this.attachment?.mayType === true) return this.#pace.input(data.length);
+    return this.#pace.message(Object.keys(frame)[0] ?? '');
   }
 
   /** Whether a frame waits to be handled. */

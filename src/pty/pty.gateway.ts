@@ -51,6 +51,7 @@ export class PtyGateway {
     const connection = connectionOf(client);
     const socket = new SocketAttachments(connection, this.attachments);
     this.#sockets.set(client, socket);
+    connection.mayType = (channel) => socket.mayType(channel);
     connection.onBinary = (payload) => socket.binaryInput(payload);
     connection.send({
       type: 'connection_status',

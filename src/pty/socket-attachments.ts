@@ -68,6 +68,11 @@ export class SocketAttachments {
     return attachment.input(payload.subarray(DATA_HEADER_BYTES), offset) ? undefined : attachment.drained();
   }
 
+  /** Whether input on this channel is for a program. */
+  mayType(channel: number): boolean {
+    return this.#open.get(channel)?.mayType === true;
+  }
+
   /** @throws DomainError NOT_ATTACHED */
   on(channel: number): Attachment {
     const attachment = this.#open.get(channel);

@@ -12,7 +12,7 @@ export class AddressRestraint implements Restraint {
 
   /**
    * @param closed the refusal, of an address that is closed; else null
-   * @param mayLook counts a look from a closed address, and says whether it is not too many
+   * @param mayLook counts a look for what may be a guess from a closed address, and says whether it is not too many
    */
   constructor(
     private readonly address: string,
@@ -21,8 +21,8 @@ export class AddressRestraint implements Restraint {
     private readonly mayLook: () => boolean,
   ) {}
 
-  beforeLook(): void {
-    if (this.closed !== null && !this.mayLook()) throw this.closed;
+  beforeLook(isOurs: boolean): void {
+    if (this.closed !== null && !isOurs && !this.mayLook()) throw this.closed;
     this.shares.take(this.address, 'looks');
     this.#looks += 1;
   }

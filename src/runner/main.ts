@@ -162,7 +162,7 @@ function createRegistry(options: RunnerOptions, id: string, epoch: string, group
 function createWorktrees(options: RunnerOptions, id: string): Worktrees {
   const { projectRoots, trustedRepositories, worktreeRoot } = options;
   const env = baseEnvironment(process.env, { [RUNNER_MARKER]: runnerMark(id) });
-  const places = new Places(projectRoots, trustedRepositories, env);
+  const places = new Places(projectRoots, trustedRepositories, { env, confined: options.sandbox !== 'none' });
   return new Worktrees(worktreeRoot, { places, base: process.env }, log);
 }
 

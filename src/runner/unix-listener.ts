@@ -42,7 +42,7 @@ export class UnixListener implements Listener {
         `unix:${this.#file(CONTROL_SOCKET)}`,
         ServerCredentials.createInsecure(),
       );
-      this.#openToGroup(unclaimed, this.#file(CONTROL_SOCKET));
+      this.#openTo(this.group, unclaimed, this.#file(CONTROL_SOCKET));
       renameSync(unclaimed, this.#file(BYTES_SOCKET));
       writeFileSync(this.#file('runner.pid'), `${String(process.pid)}\n`);
     } catch (error) {
@@ -69,15 +69,15 @@ export class UnixListener implements Listener {
     for (const name of [BYTES_SOCKET, 'runner.pid']) rmSync(this.#file(name), { force: true });
   }
 
-  /** Only who is in the group can reach them: the folder is closed to all others. */
-  #openToGroup(...sockets: string[]): void {
-    if (this.group === null) return;
-    const owner = process.getuid?.() ?? -1;
+  /** Only who is in the group can reach them, and nobody any more whom an earlier start let in. */
+  #openTo(group: number | null, ...sockets: string[]): void {
+    const [user, own] = [process.getuid?.() ?? -1, process.getgid?.() ?? -1];
+    const [folderMode, socketMode] = group === null ? [0o700, 0o600] : [0o750, 0o660];
     for (const [path, mode] of [
-      ...sockets.map((socket) => [socket, 0o660] as const),
-      [this.directory, 0o750] as const,
-    ]) {
-      chownSync(path, owner, this.group);
+      ...sockets.map((socket) => [socket, socketMode] as const),
+      [this.directory, folderMode],
+    ] as const) {
+      chownSync(path, user, group ?? own);
       chmodSync(path, mode);
     }
   }

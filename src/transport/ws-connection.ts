@@ -48,6 +48,8 @@ export class WsConnection {
   onExpired: ((error: DomainError) => void) | null = null;
   /** Set by the gateway; resolves when the next message may be handled. */
   onBinary: ((payload: Buffer) => Promise<void> | undefined) | null = null;
+  /** Set by the gateway; whether input on this channel is for a program, and not only to be refused. */
+  mayType: (channel: number) => boolean = () => false;
   #onMessage: ((message: WsMessage) => Promise<void>) | null = null;
   #queue: { readonly size: number; readonly handle: () => Promise<void> | undefined }[] = [];
   #queuedBytes = 0;
@@ -340,14 +342,14 @@ export class WsConnection {
   /** Counts a message. @returns milliseconds to wait before it is handled @throws DomainError RATE_LIMIT */
   #waitFor({ type, channel = 0 }: WsMessage, bytes: number): number {
     if (this.#pace === null) return 0;
-    const isInput = INPUT.has(type) && this.channels.has(channel as number);
+    const isInput = INPUT.has(type) && this.mayType(channel as number);
     return this.#inTime(isInput ? this.#pace.input(bytes) : this.#pace.message(type));
   }
 
-  /** A frame of input by its size; one for a channel on which nothing is attached is a message as any other. */
+  /** A frame of input by its size; one for a channel on which its client may not type is a message as any other. */
   #waitForFrame(data: Buffer): number {
     if (this.#pace === null) return 0;
-    const isInput = this.channels.has(channelOf(data));
+    const isInput = this.mayType(channelOf(data));
     return this.#inTime(isInput ? this.#pace.input(data.length) : this.#pace.message('input'));
   }
 

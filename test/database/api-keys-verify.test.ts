@@ -17,6 +17,8 @@ import { applicationRole } from '../../src/database/application-role.js';
 import { createDataSource } from '../../src/database/data-source.js';
 import type { ChangeListener, SecurityChange, SecurityFeed, SecurityTopic } from '../../src/database/security-feed.js';
 import { TenantScope } from '../../src/database/tenant-scope.js';
+import type { Restraint } from '../../src/kernel/authenticator.js';
+import { DomainError } from '../../src/kernel/errors.js';
 import { forged } from '../support/api-keys.js';
 import { createDatabase, pause } from '../support/gateway.js';
 
@@ -71,7 +73,8 @@ function gatewayOn(dataSource: DataSource, secrets: readonly string[], changed: 
   const time = { now: Date.now() };
   const clock = { now: () => time.now, microseconds: () => 0n };
   const service = new ApiKeysService(records, verifier, usage, standings, clock);
-  const authenticate = (text: string) => service.authenticate(text, ADDRESS, time.now);
+  const authenticate = (text: string, restraint?: Restraint) =>
+    service.authenticate(text, ADDRESS, time.now, restraint);
   return { scope, feed, hasher, usage, records, service, time, authenticate };
 }
 
@@ -114,6 +117,25 @@ describe('an API key is verified', () => {
   it('by one bcrypt for a burst', async () => {
     const { authenticate, hasher } = start();
     await Promise.all(Array.from({ length: 200 }, () => authenticate(text)));
+    expect(hasher.checks).toBe(1);
+  });
+
+  it('for each by what they may cost: what one is refused for is told to nobody who came meanwhile', async () => {
+    const { authenticate, hasher } = start();
+    const closed = new DomainError('RATE_LIMIT_EXCEEDED', 'Not from there.');
+    const restraint = {
+      beforeLook: () => undefined,
+      beforeHash: () => {
+        throw closed;
+      },
+    };
+    const outcomes = await Promise.allSettled([
+      ...[authenticate(text, restraint), authenticate(text), authenticate(text, restraint), authenticate(text)],
+    ]);
+    const subject = (outcome: PromiseSettledResult<{ principal: { subject: string } }>): unknown =>
+      outcome.status === 'fulfilled' ? outcome.value.principal.subject : outcome.reason;
+    // Whoever waits for a check that goes well is answered by it.
+    expect(outcomes.map(subject)).toEqual([closed, 'alice', 'alice', 'alice']);
     expect(hasher.checks).toBe(1);
   });
 

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { forged, makeKey } from '../support/api-keys.js';
 import { ATTEMPTS, BEHIND_PROXY, byMessage, overRest } from '../support/attempts.js';
 import { PRODUCT_LIMITS, SECRET, TestGateway, token } from '../support/gateway.js';
+import { rest } from '../support/rest.js';
 import { scrape } from '../support/scrape.js';
 
 const WRONG = 'another-secret-that-is-long-enough-0123456789';
@@ -113,6 +114,27 @@ describe('who fails to authenticate again and again', () => {
       ...Array<string>(5).fill('JWT_SIGNATURE_INVALID'),
       'RATE_LIMIT_EXCEEDED',
     ]);
+  });
+
+  const ticketOf = async (holder: string): Promise<string> =>
+    String((await rest(gateway, holder, 'POST', '/api/v1/auth/ws-ticket')).body['ticket']);
+
+  it('keeps no page out that has a ticket, however many were made up behind the same address', async () => {
+    const address = newcomer();
+    const madeUp = (each: number): string => `gh_ticket_${String(each).padStart(43, 'a')}`;
+    for (let each = 0; each < 50; each += 1)
+      await overRest(gateway, token({ sub: `g ${String(each)}` }, WRONG), address);
+    const guesses = Array.from({ length: 40 }, (_, each) => byMessage(gateway, madeUp(each), address));
+    expect(new Set(await Promise.all(guesses))).toEqual(new Set(['RATE_LIMIT_EXCEEDED']));
+    expect(await byMessage(gateway, await ticketOf(token({ sub: 'colleague' })), address)).toBeNull();
+  });
+
+  it('is not who comes again with a ticket that was used', async () => {
+    const address = newcomer();
+    const ticket = await ticketOf(token({ sub: 'reloader' }));
+    expect(await byMessage(gateway, ticket, address)).toBeNull();
+    for (let each = 0; each < 8; each += 1) expect(await byMessage(gateway, ticket, address)).toBe('TOKEN_REPLAYED');
+    expect(await byMessage(gateway, 'nonsense', address)).toBe('JWT_INVALID');
   });
 
   it('is on record once for each lockout, with nothing of what they sent', async () => {

@@ -144,6 +144,32 @@ describe('one connection', () => {
     expect(stranger.messages.filter(({ type }) => type === 'error')).toHaveLength(1);
   });
 
+  it('is ended by a flood of keys from who only watches, over WebSocket with 4002, over gRPC with RESOURCE_EXHAUSTED', async () => {
+    const credential = caller('onlooker');
+    const id = await startSession(gateway, credential, { command: ['/bin/cat'] });
+    const ws = await WsClient.open(gateway, `/ws/pty?id=${id}&mode=viewer`, { credential, binary: true });
+    await ws.next('attached');
+    const grpc = new GrpcClient(gateway, credential);
+    const stream = grpc.attach();
+    const end = endOf(stream);
+    stream.on('data', () => undefined);
+    stream.write({ attach: { session: id, mode: 'ATTACH_MODE_VIEWER' } });
+    const over = { grpc: false };
+    void end.then(() => (over.grpc = true));
+    while (!over.grpc || ws.closed === null) {
+      for (let each = 0; each < 20; each += 1) {
+        if (ws.closed === null) ws.type('x', 0);
+        if (!over.grpc) stream.write({ input: { data: Buffer.from('x') } });
+      }
+      await pause(20);
+    }
+    expect(ws.closed).toEqual({ code: 4002, reason: 'RATE_LIMIT' });
+    expect((await ws.next('error'))['code']).toBe('NOT_CONTROLLER');
+    const error = (await end) as ServiceError;
+    expect([error.code, reasonOf(error)]).toEqual([8, 'RATE_LIMIT']);
+    grpc.close();
+  }, 60_000);
+
   it('is ended by a flood of sizes, over WebSocket with 4002, over gRPC with RESOURCE_EXHAUSTED, and on record', async () => {
     const credential = caller('flooder');
     const id = await startSession(gateway, credential, { command: ['/bin/cat'] });

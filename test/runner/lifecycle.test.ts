@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -31,6 +32,20 @@ describe('the runner', () => {
     expect(readFileSync(join(runner.directory, 'runner.pid'), 'utf8')).toBe(`${String(runner.pid)}\n`);
     const { version } = JSON.parse(readFileSync('package.json', 'utf8')) as { version: string };
     expect(await runner.info()).toMatchObject({ pid: runner.pid, version, epoch: expect.any(String) });
+  });
+
+  it('shuts out again the group that an earlier start let in, once it is not asked to any more', async () => {
+    const group = execFileSync('id', ['-gn']).toString().trim();
+    const first = await start('--sockets-for-group', group);
+    const modes = (): number[] =>
+      ['.', 'control.sock', 'bytes.sock'].map((name) => statSync(join(first.directory, name)).mode & 0o777);
+    expect(modes()).toEqual([0o750, 0o660, 0o660]);
+    first.child.kill('SIGKILL');
+    await first.exited;
+    const second = RunnerProcess.spawn(first.directory);
+    runners.push(second);
+    await until(() => second.output.join('').includes('"listening"'), 'the runner listens');
+    expect(modes()).toEqual([0o700, 0o600, 0o600]);
   });
 
   it('is one for a directory: a second one exits and disturbs nothing', async () => {

@@ -136,13 +136,14 @@ describeSandboxed('a session in a sandbox', () => {
 
   it('has job control, sizes, signals and exit codes', async () => {
     const { id } = await start(['bash', '-i'], { env: { PS1: '> ' } });
-    await runner.process.write(id, 'sleep 600 &\rjobs; kill %1; wait; echo over-$?\r');
+    await runner.process.write(id, 'sleep 603 &\r');
+    // Before it is that program, it is a shell, which ignores the signal.
+    await until(() => hasProcess('sleep\x00603'), 'it runs');
+    await runner.process.write(id, "jobs; kill %1; wait; echo 'over'-$?\r");
     await runner.process.shows(id, 'over-');
     await runner.process.resize(id, 101, 33);
-    await until(async () => {
-      await runner.process.write(id, 'stty size\r');
-      return (await runner.process.text(id)).includes('33 101');
-    }, 'it has the size');
+    await runner.process.write(id, 'stty size\r');
+    await runner.process.shows(id, '33 101');
     await runner.process.write(id, 'sleep 601\r');
     await runner.process.shows(id, 'sleep 601');
     await until(() => hasProcess('sleep\x00601'), 'it runs');

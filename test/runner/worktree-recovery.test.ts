@@ -205,7 +205,10 @@ describe('a rescue', () => {
     write(path, { precious: 'x' });
     const entry = JSON.parse(readFileSync(journalOf(id), 'utf8')) as Entry;
     const folder = mkdtempSync(join(tmpdir(), 'gatehouse-rescue-'));
-    const opened = await new Places([runner.projects], [], baseEnvironment(process.env, {})).open(repository);
+    const opened = await new Places([runner.projects], [], {
+      env: baseEnvironment(process.env, {}),
+      confined: false,
+    }).open(repository);
     const worktree = await Worktree.open(entry, opened);
     const store = new NoRoomForBundles(folder, pino({ level: 'silent' }));
     const { stakes } = await findStakes(worktree);

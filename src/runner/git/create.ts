@@ -1,4 +1,4 @@
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { DomainError } from '../../kernel/errors.js';
 import { shortHash } from '../../kernel/private-directory.js';
 import { copyUntracked } from './copy.js';
@@ -89,13 +89,13 @@ async function findBase(request: CreateRequest, repository: Repository, remote?:
  * @throws DomainError BRANCH_IN_USE
  */
 export async function addWorktree(entry: Entry, repository: Repository): Promise<void> {
-  await makeFolder(join(entry.path, '..'));
+  await makeFolder(dirname(entry.path));
   if (!entry.adopted) {
     // Of no branch that is there: its name has six random characters.
     await repository.run(['update-ref', `refs/heads/${entry.branch}`, entry.baseCommit, '']);
   }
   const args = ['worktree', 'add', '--quiet', '--no-checkout', '--', entry.path, entry.branch];
-  const result = await repository.run(args, { accept: [0, 128, 255] });
+  const result = await repository.run(args, { accept: [0, 128, 255], writable: [dirname(entry.path)] });
   if (result.code === 0) return;
   if (/already (checked out|used by worktree)/.test(result.stderr)) {
     throw new DomainError('BRANCH_IN_USE', 'existing_branch: it is checked out in another worktree.');

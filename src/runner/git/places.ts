@@ -3,7 +3,7 @@ import { readdir } from 'node:fs/promises';
 import { isAbsolute, join, normalize, relative } from 'node:path';
 import { DomainError } from '../../kernel/errors.js';
 import { isInside, Pinned } from './pinned.js';
-import { Repository } from './repository.js';
+import { type GitSetup, Repository } from './repository.js';
 
 /** How deep below a root repositories are looked for, how many are told, and how many folders are looked at for them. */
 const MAX_DEPTH = 4;
@@ -22,7 +22,7 @@ export class Places {
   constructor(
     private readonly roots: readonly string[],
     private readonly trusted: readonly string[],
-    private readonly env: Readonly<Record<string, string>>,
+    private readonly setup: GitSetup,
   ) {}
 
   /**
@@ -40,7 +40,7 @@ export class Places {
         folder.close();
         continue;
       }
-      const repository = await Repository.open(folder, this.env);
+      const repository = await Repository.open(folder, this.setup);
       if (repository) return repository;
     }
     throw notAllowed();

@@ -100,8 +100,10 @@ async function aim(
   const url = direction === 'push' ? remote.pushUrl : remote.url;
   const path = pathOf(url);
   if (path !== undefined) {
-    await checkLocal(path, places);
-    return { remote, url: path, server: SERVERS[direction], options: { env: networkEnvironment(base, ['file']) } };
+    const folder = await localFolder(path, places);
+    const writable = direction === 'push' ? [folder] : [];
+    const options = { env: networkEnvironment(base, ['file']), writable };
+    return { remote, url: path, server: SERVERS[direction], options };
   }
   const transports = transportsOf(url);
   const { address, settings } = splitSignIn(url);
@@ -127,12 +129,15 @@ function pathOf(url: string): string | undefined {
   return url.startsWith('file:///') ? url.slice('file://'.length) : undefined;
 }
 
-/** A remote on this machine must be a repository under a project root too, and bring no objects from elsewhere. */
-async function checkLocal(path: string, places: Places): Promise<void> {
+/**
+ * A remote on this machine must be a repository under a project root too, and bring no objects from elsewhere.
+ * @returns its real path
+ */
+async function localFolder(path: string, places: Places): Promise<string> {
   const repository = await places.open(path);
   const { redirect, partial } = repository.config;
   repository.close();
-  if (redirect === undefined && !partial) return;
+  if (redirect === undefined && !partial) return repository.path;
   throw new DomainError('GIT_FAILED', 'The remote is a folder whose configuration leads elsewhere.');
 }
 

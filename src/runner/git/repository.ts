@@ -12,6 +12,14 @@ export interface GitOptions extends Omit<GitRun, 'args' | 'env' | 'cwd'> {
   readonly cwd?: string;
 }
 
+/** How git is run on this machine. */
+export interface GitSetup {
+  /** The environment of every call. */
+  readonly env: Readonly<Record<string, string>>;
+  /** Calls can write to nothing but their repository. */
+  readonly confined: boolean;
+}
+
 /** Runs git at one place, with everything that a repository could use against us switched off. */
 export interface Git {
   run(args: readonly string[], options?: GitOptions): Promise<GitResult>;
@@ -28,20 +36,20 @@ export class Repository implements Git {
     /** Its main worktree; undefined in a bare one. */
     readonly tree: Pinned | undefined,
     readonly config: ScannedConfig,
-    private readonly env: Readonly<Record<string, string>>,
+    private readonly setup: GitSetup,
   ) {}
 
   /**
    * Opens the repository at a folder that is open and allowed; takes over the descriptor.
    * @returns undefined when there is no repository
    */
-  static async open(folder: Pinned, env: Readonly<Record<string, string>>): Promise<Repository | undefined> {
+  static async open(folder: Pinned, setup: GitSetup): Promise<Repository | undefined> {
     const inner = folder.child('.git');
     const gitDir = inner ?? folder;
     try {
       if (isGitFolder(gitDir)) {
-        const config = await readConfig(folders(gitDir), env);
-        return new Repository(folder.path, gitDir, inner ? folder : undefined, config, env);
+        const config = await readConfig(folders(gitDir), setup.env);
+        return new Repository(folder.path, gitDir, inner ? folder : undefined, config, setup);
       }
     } catch (error) {
       closeBoth(folder, inner);
@@ -60,14 +68,20 @@ export class Repository implements Git {
     return runGit({
       ...rest,
       ...{ args, cwd },
+      confined: rest.confined ?? this.confined,
       env: { ...this.environment(settings), ...env },
     });
+  }
+
+  /** Whether calls of git can write to nothing but this repository. */
+  get confined(): boolean {
+    return this.setup.confined;
   }
 
   /** Of a call of git in this repository. */
   environment(settings: readonly Setting[]): Record<string, string> {
     const own: Setting[] = [['safe.directory', this.path], ...this.config.neutral, ...settings];
-    return { ...this.env, ...folders(this.gitDir), ...settingsEnvironment(own) };
+    return { ...this.setup.env, ...folders(this.gitDir), ...settingsEnvironment(own) };
   }
 
   /**
@@ -75,7 +89,7 @@ export class Repository implements Git {
    * @param admin git's record of the worktree
    */
   configOf(admin: Pinned): Promise<ScannedConfig> {
-    return readConfig({ ...folders(this.gitDir), GIT_DIR: admin.handle }, this.env);
+    return readConfig({ ...folders(this.gitDir), GIT_DIR: admin.handle }, this.setup.env);
   }
 
   close(): void {

@@ -99,7 +99,9 @@ async function record(
   const bundle = store.file(id, 'bundle');
   const known = await firstCommit(git, [entry.baseCommit]);
   const without = known ? ['--not', known.commit] : [];
-  await git.run(['bundle', 'create', '--quiet', bundle, ref, ...without, '--'], { timeoutMs: TIMEOUT_MS });
+  await git.run(['bundle', 'create', '--quiet', bundle, ref, ...without, '--'], {
+    ...{ timeoutMs: TIMEOUT_MS, writable: [dirname(bundle)] },
+  });
   await git.run(['bundle', 'verify', '--quiet', bundle], { timeoutMs: TIMEOUT_MS });
   await chmod(bundle, 0o600);
   await syncFile(bundle);

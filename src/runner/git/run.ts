@@ -2,6 +2,7 @@ import type { ChildProcess } from 'node:child_process';
 import { DomainError } from '../../kernel/errors.js';
 import { endGroup, startChild } from '../child.js';
 import { errnoOf } from '../errno.js';
+import { confined } from './confined.js';
 
 /** How long a call may take that names no time of its own. */
 export const DEFAULT_TIMEOUT_MS = 30_000;
@@ -28,6 +29,10 @@ export interface GitRun {
   readonly timeoutMs?: number | undefined;
   /** It talks to a remote. */
   readonly network?: boolean | undefined;
+  /** It writes to its repository and worktree only; false when absent: {@link confined}. */
+  readonly confined?: boolean | undefined;
+  /** Folders that it writes to beside those, real paths. */
+  readonly writable?: readonly string[] | undefined;
 }
 
 export interface GitResult {
@@ -104,8 +109,9 @@ const onNetwork = new Turns(MAX_ON_NETWORK);
 function execute(run: GitRun): Promise<GitResult> {
   const { maxBytes = DEFAULT_MAX_BYTES, timeoutMs = DEFAULT_TIMEOUT_MS, input } = run;
   return new Promise((resolve, reject) => {
-    const child = startChild('git', run.args, {
-      ...{ cwd: run.cwd, env: run.env },
+    const { file, args, cwd, env } = run.confined === true ? confined(run) : { ...run, file: 'git' };
+    const child = startChild(file, args, {
+      ...{ cwd, env },
       stdio: [input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
     });
     running.add(child);

@@ -47,6 +47,7 @@ export class Worktree implements Git {
     return runGit({
       ...rest,
       ...{ args, cwd },
+      confined: rest.confined ?? this.repository.confined,
       env: { ...this.repository.environment([...this.neutral, ...settings]), ...folders, ...env },
     });
   }

@@ -49,6 +49,22 @@ export function sandboxCommand(view: View, command: readonly string[]): string[]
   ];
 }
 
+/**
+ * Not for sessions but for what the runner itself starts on their files.
+ * @returns what runs `command` with the machine as it is, but that nothing outside of what is writable can be written
+ */
+export function writeOnlyCommand(
+  { cwd, writable, kept }: Pick<View, 'cwd' | 'writable' | 'kept'>,
+  command: readonly string[],
+): [string, ...string[]] {
+  return [
+    ...([BWRAP, '--die-with-parent', '--ro-bind', '/', '/', '--dev-bind', '/dev', '/dev'] as const),
+    ...shown('--bind', writable, []),
+    ...kept.flatMap((path) => ['--ro-bind', path, path]),
+    ...['--chdir', cwd, '--', ...command],
+  ];
+}
+
 /** Outer folders first: a mount covers what was mounted below it before. */
 function shown(how: '--bind' | '--ro-bind', paths: readonly string[], hidden: readonly string[]): string[] {
   const ordered = [...new Set(paths)].sort((one, other) => one.length - other.length);
