@@ -24,7 +24,7 @@ export class SecretsController {
 
   @Put(':name')
   @RequirePermission('secrets:write')
-  @Audited('secrets.set', 'secrets', 'name', ({ created, key_id }: PutView) => ({ created, key_id }))
+  @Audited('secrets.set', 'secret_name', 'name', ({ created, key_id }: PutView) => ({ created, key_id }))
   async put(
     @Caller() caller: CallerContext,
     @Param({ schema: secretSchema }) { name }: SecretCommand,
@@ -51,7 +51,7 @@ export class SecretsController {
   @Delete(':name')
   @HttpCode(204)
   @RequirePermission('secrets:write')
-  @Audited('secrets.delete', 'secrets', 'name')
+  @Audited('secrets.delete', 'secret_name', 'name')
   async remove(
     @Caller() caller: CallerContext,
     @Param({ schema: secretSchema }) { name }: SecretCommand,

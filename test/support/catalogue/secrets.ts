@@ -11,23 +11,23 @@ const stored = async (world: CatalogueWorld): Promise<string> => {
 /** Stored secrets. */
 export const secretCases: Cases = {
   'secrets.set': {
-    success: async (world) => one({ resource: `secrets:${await stored(world)}`, metadata: { created: true } }),
+    success: async (world) => one({ resource: `secret_name:${await stored(world)}`, metadata: { created: true } }),
     failure: async (world) => {
       const name = `secret-${randomUUID()}`;
       await world.call(world.root, 'PUT', `/secrets/${name}`, { value: '' });
-      return one({ resource: `secrets:${name}`, reason: 'INVALID_ARGUMENT' });
+      return one({ resource: `secret_name:${name}`, reason: 'INVALID_ARGUMENT' });
     },
   },
   'secrets.delete': {
     success: async (world) => {
       const name = await stored(world);
       await world.call(world.root, 'DELETE', `/secrets/${name}`);
-      return one({ resource: `secrets:${name}`, user_id: 'root' });
+      return one({ resource: `secret_name:${name}`, user_id: 'root' });
     },
     failure: async (world) => {
       const name = `secret-${randomUUID()}`;
       await world.call(world.root, 'DELETE', `/secrets/${name}`);
-      return one({ resource: `secrets:${name}`, reason: 'NOT_FOUND' });
+      return one({ resource: `secret_name:${name}`, reason: 'NOT_FOUND' });
     },
   },
   'secrets.rekeyed': {
