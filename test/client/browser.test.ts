@@ -37,10 +37,12 @@ const page = (url: string, session: string): string => `<!doctype html><title>a 
     },
   );
   window.look = async () => {
+    // Before the bytes: whatever had come by the end is among them.
+    const so = { ...seen };
     const whole = await bytes();
     let hash = 0;
     for (const byte of whole) hash = (Math.imul(hash, 31) + byte) | 0;
-    return { ...seen, error: seen.end?.error?.message, text: new TextDecoder().decode(whole.subarray(0, 20)), length: whole.length, hash };
+    return { ...so, error: so.end?.error?.message, text: new TextDecoder().decode(whole.subarray(0, 20)), length: whole.length, hash };
   };
   window.type = (text) => client.type(new TextEncoder().encode(text));
   client.connect();
