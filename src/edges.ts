@@ -1,3 +1,4 @@
+import type { Server } from 'node:http';
 import type { Server as SecureServer } from 'node:https';
 import { resolve } from 'node:path';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
@@ -5,6 +6,7 @@ import type { Config } from './config/load.js';
 import { AuditTrail } from './kernel/audit.js';
 import type { Log } from './kernel/log.js';
 import { Metrics } from './kernel/metrics.js';
+import { boundFirstRequests } from './transport/first-requests.js';
 import { guardHttp, httpServer } from './transport/http-server.js';
 import { Site } from './transport/site/site.js';
 import { GrpcTlsListener } from './transport/tls/grpc-listener.js';
@@ -36,7 +38,7 @@ export class Edges {
   }
 
   /**
-   * Puts TLS before both servers, and begins to look for renewed certificates.
+   * Bounds who waits at the door, puts TLS before both servers, and begins to look for renewed certificates.
    * @returns what the gRPC server listens with; null without TLS
    */
   guard(app: NestFastifyApplication): GrpcTlsListener | null {
@@ -45,6 +47,7 @@ export class Edges {
     metrics.read('gauge', EXPIRY, () =>
       this.#certificates === null ? [] : [{ value: Math.floor(this.#certificates.expires.getTime() / 1000) }],
     );
+    boundFirstRequests(app.getHttpServer() as Server, this.#certificates === null ? 'connection' : 'secureConnection');
     if (this.#certificates === null) return null;
     const server = app.getHttpServer() as SecureServer;
     guardHttp(server, this.site, { settings: this.config, failures });

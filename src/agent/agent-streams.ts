@@ -23,7 +23,9 @@ const MAX_STREAMS_EACH = 20;
 /** Serves `WatchAgent`. */
 @Injectable()
 export class AgentStreams {
-  readonly #open = new Map<AgentStream, string>();
+  readonly #open = new Set<AgentStream>();
+  /** Whose streams are open or about to be: a place is taken before anything is waited for. */
+  readonly #places = new Map<object, string>();
   #draining = false;
 
   constructor(
@@ -37,11 +39,19 @@ export class AgentStreams {
    * @throws DomainError STREAM_LIMIT, GOING_AWAY; NOT_FOUND for one agent that the caller may not see
    */
   async serve(call: WatchCall, caller: CallerContext, command: WatchCommand): Promise<void> {
-    this.#requireRoom(caller);
-    if (command.id !== undefined) await this.agents.visible(caller, command.id);
-    const { tenant, provider, subject } = caller.principal;
+    const leave = this.#takePlace(caller);
+    try {
+      if (command.id !== undefined) await this.agents.visible(caller, command.id);
+      if (this.#draining) throw stopping();
+      await this.#stream(call, caller, command);
+    } finally {
+      leave();
+    }
+  }
+
+  async #stream(call: WatchCall, caller: CallerContext, command: WatchCommand): Promise<void> {
     const stream = new AgentStream(call, caller, command, this.agents);
-    this.#open.set(stream, JSON.stringify([tenant, provider, subject]));
+    this.#open.add(stream);
     const forget = this.streams.add(stream);
     stream.expireWith(this.streams);
     this.watches.watch(stream);
@@ -55,16 +65,20 @@ export class AgentStreams {
   /** Before a stop: every stream ends with UNAVAILABLE, and its client comes back elsewhere. */
   drain(): void {
     this.#draining = true;
-    for (const stream of this.#open.keys()) stream.end(stopping());
+    for (const stream of this.#open) stream.end(stopping());
   }
 
-  #requireRoom({ principal: { tenant, provider, subject } }: CallerContext): void {
+  /** @returns gives the place back @throws DomainError STREAM_LIMIT, GOING_AWAY */
+  #takePlace({ principal: { tenant, provider, subject } }: CallerContext): () => void {
     if (this.#draining) throw stopping();
     const principal = JSON.stringify([tenant, provider, subject]);
-    const own = [...this.#open.values()].filter((each) => each === principal).length;
+    const own = [...this.#places.values()].filter((each) => each === principal).length;
     if (own >= MAX_STREAMS_EACH)
       throw new DomainError('STREAM_LIMIT', `${MAX_STREAMS_EACH} of your streams are open already.`);
-    if (this.#open.size >= MAX_STREAMS) throw new DomainError('STREAM_LIMIT', 'Too many streams are open already.');
+    if (this.#places.size >= MAX_STREAMS) throw new DomainError('STREAM_LIMIT', 'Too many streams are open already.');
+    const place = {};
+    this.#places.set(place, principal);
+    return () => this.#places.delete(place);
   }
 }
 

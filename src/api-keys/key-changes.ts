@@ -9,15 +9,16 @@ export type KeyBounds = Pick<ApiKeyEntity, 'scopes' | 'allowedCidrs' | 'rateLimi
 /**
  * What would be wider than before; a key is only ever narrowed.
  * @param wanted what is to change; a field that is left out stays
+ * @param usualRate calls a minute of a caller without a limit of their own
  */
-export function widened(before: KeyBounds, wanted: UpdateCommand): FieldIssue[] {
+export function widened(before: KeyBounds, wanted: UpdateCommand, usualRate: number): FieldIssue[] {
   const { scopes = [], allowed_cidrs: cidrs = [], rate_limit_per_minute: rate, expires_at: expires } = wanted;
   const old = before.scopes;
   const issues = [
     ...(old === null ? [] : at('scopes', scopes, (scope) => old.some((each) => scopeWithin(scope, each)))),
     ...cidrsBeyond(before.allowedCidrs, cidrs),
   ];
-  if (rate !== undefined && rate > (before.rateLimitPerMinute ?? Infinity)) {
+  if (rate !== undefined && rate > (before.rateLimitPerMinute ?? usualRate)) {
     issues.push({ field: 'rate_limit_per_minute', problem: 'can only be lowered' });
   }
   if (expires !== undefined && before.expiresAt !== null && expires > before.expiresAt) {

@@ -6,7 +6,7 @@ import { CONFIG, type Config } from '../config/load.js';
 import { SecurityFeed } from '../database/security-feed.js';
 import { type Clock } from '../kernel/clock.js';
 import { DomainError } from '../kernel/errors.js';
-import { LOCAL_PROVIDER } from '../kernel/principal.js';
+import { LOCAL_PROVIDER, type Principal } from '../kernel/principal.js';
 import type { CallerContext } from '../kernel/request-context.js';
 import { CLOCK } from '../kernel/tokens.js';
 import { ApiKeyEntity } from './api-key.entity.js';
@@ -59,6 +59,7 @@ export class KeyLifecycle {
     if (made !== null) return this.#replay(made, hash);
     const now = this.clock.now();
     const owner = this.#ownerOf(context, command.owner);
+    this.#requireRate(principal, command);
     const { row, text } = await newKey(this.hasher, prefixOf(this.config.production), {
       ...by,
       ...owner,
@@ -106,7 +107,7 @@ export class KeyLifecycle {
       const past = command.expires_at !== undefined && command.expires_at.getTime() <= now;
       const issues = [
         ...(past ? [{ field: 'expires_at', problem: 'is in the past; revoke the key instead' }] : []),
-        ...widened(before, command),
+        ...widened(before, command, this.config.RATE_LIMIT_PRINCIPAL_PER_MINUTE),
       ];
       if (issues.length > 0) throw invalid(issues);
       return changesOf(command);
@@ -130,6 +131,7 @@ export class KeyLifecycle {
     const caller = await currentCaller(context);
     this.authorization.require(caller, 'api_key:create', null);
     this.#ownerOf(caller, command.owner);
+    this.#requireRate(caller.principal, command);
     await this.powers.requireStill(caller.principal, row);
     return caller;
   }
@@ -142,6 +144,13 @@ export class KeyLifecycle {
     }
     this.authorization.require(context, 'api_key:manage_any', null);
     return { ownerProvider: LOCAL_PROVIDER, ownerSubject: owner };
+  }
+
+  /** A key with a limit of its own is counted by that alone: more than callers usually have is not for everybody to give. */
+  #requireRate(caller: Principal, { rate_limit_per_minute: rate = 0 }: CreateCommand): void {
+    const usual = this.config.RATE_LIMIT_PRINCIPAL_PER_MINUTE;
+    if (rate <= usual || this.authorization.allows(caller, 'api_key:manage_any', null)) return;
+    throw invalid([{ field: 'rate_limit_per_minute', problem: `at most ${usual}, which is what you have` }]);
   }
 
   #replay(row: ApiKeyEntity, hash: string): ReplayView {

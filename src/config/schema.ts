@@ -32,6 +32,12 @@ const host = z
     'the name or address of a host',
   );
 
+/** The driver takes such a parameter of the address for its TLS, whatever else it is told. */
+function saysHowToEncrypt(url: string): boolean {
+  const parameters = new URLSearchParams(url.slice(url.indexOf('?') + 1).replace(/#.*$/s, ''));
+  return url.includes('?') && [...parameters.keys()].some((name) => /^(ssl|uselibpqcompat)/i.test(name.trim()));
+}
+
 const flag = z.enum(['true', 'false'], { error: 'true or false' }).transform((value) => value === 'true');
 
 /** Addresses and networks, comma-separated: `127.0.0.1, 10.0.0.0/8, fd00::/8`. */
@@ -127,6 +133,7 @@ export const environmentSchema = z.object({
   DATABASE_URL: z
     .string()
     .regex(/^postgres(ql)?:\/\//, 'a postgres:// address')
+    .refine((url) => !saysHowToEncrypt(url), 'an address without ssl parameters: that is DATABASE_SSL_MODE')
     .optional(),
   DATABASE_SSL_MODE: z
     .enum(['disable', 'require', 'verify-ca', 'verify-full'], { error: 'disable, require, verify-ca or verify-full' })

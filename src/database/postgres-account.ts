@@ -7,6 +7,8 @@ export interface Account {
   readonly gid: number;
 }
 
+/** Where root's programs are, whatever the caller's PATH says. They get nothing else of our environment: it has secrets. */
+const SYSTEM_PATH = '/usr/sbin:/usr/bin:/sbin:/bin';
 const NAMES = ['gatehouse-postgres', 'postgres'];
 const [OWN_NAME] = NAMES as [string, ...string[]];
 
@@ -20,8 +22,9 @@ export function postgresAccount(): Account | null {
   const existing = find();
   if (existing) return existing;
   // Debian and Red Hat have useradd, Alpine has BusyBox's adduser.
-  spawnSync('useradd', ['--system', '--no-create-home', '--shell', '/usr/sbin/nologin', OWN_NAME], { stdio: 'ignore' });
-  if (!find()) spawnSync('adduser', ['-S', '-H', '-s', '/sbin/nologin', OWN_NAME], { stdio: 'ignore' });
+  const options = { stdio: 'ignore', env: { PATH: SYSTEM_PATH } } as const;
+  spawnSync('useradd', ['--system', '--no-create-home', '--shell', '/usr/sbin/nologin', OWN_NAME], options);
+  if (!find()) spawnSync('adduser', ['-S', '-H', '-s', '/sbin/nologin', OWN_NAME], options);
   const made = find();
   if (made) return made;
   throw new Error(

@@ -113,6 +113,13 @@ export const ERRORS = {
 
 export type ErrorCode = keyof typeof ERRORS;
 
+/** What has no time of its own until it may be better: something has to end first, or be read. */
+const SOME_SECONDS = 5;
+
+/** In how many seconds it is worth to come again; undefined where time changes nothing. */
+export const retryAfterOf = ({ answer, details }: DomainError): number | undefined =>
+  details?.retry_after ?? (answer.http === 429 ? SOME_SECONDS : undefined);
+
 /** One field of a request that did not validate. */
 export interface FieldIssue {
   readonly field: string;

@@ -10,7 +10,7 @@ import { AddressShares } from './address-shares.js';
 import { Buckets } from './buckets.js';
 import { type CredentialName, nameOf } from './credential-name.js';
 import { Lockouts } from './lockouts.js';
-import { networkOf } from './network.js';
+import { networkOf } from '../kernel/network.js';
 import { RateLimitsService } from './rate-limits.service.js';
 
 /** Looks at the database for credentials from an address that is closed: ten at once, and one a second. */

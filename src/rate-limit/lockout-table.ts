@@ -102,6 +102,13 @@ export class LockoutTable {
     }
   }
 
+  /** All are over: they are kept nowhere else. */
+  endAll(): void {
+    for (const lockout of this.#all()) if (!lockout.over) this.tell('ended', lockout);
+    this.#lockouts.clear();
+    this.#size = 0;
+  }
+
   /** Failures within the window, as moment and name. */
   #recent(address: string, now: number): number[] {
     const all = this.#watched.get(address) ?? [];

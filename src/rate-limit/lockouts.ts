@@ -5,7 +5,7 @@ import { Metrics } from '../kernel/metrics.js';
 import { type RequestContext, systemContext } from '../kernel/request-context.js';
 import type { CredentialName } from './credential-name.js';
 import { type Lockout, LockoutTable } from './lockout-table.js';
-import { networkOf } from './network.js';
+import { networkOf } from '../kernel/network.js';
 
 /** How late an end may be told. */
 const SWEEP_MS = 1000;
@@ -44,6 +44,7 @@ export class Lockouts implements OnModuleDestroy {
 
   onModuleDestroy(): void {
     clearInterval(this.#timer);
+    this.#table.endAll();
   }
 
   /** Milliseconds until what this credential names is let in from there again; 0 when it is. */

@@ -9,7 +9,7 @@ import type { RateReport } from '../kernel/rate-report.js';
 import type { CallerContext, RequestContext } from '../kernel/request-context.js';
 import { Buckets } from './buckets.js';
 import { budgetOf, type Limits, personOf } from './limits.js';
-import { networkOf } from './network.js';
+import { networkOf } from '../kernel/network.js';
 
 /** Injection token of the limits as configured. */
 export const LIMITS = Symbol('LIMITS');

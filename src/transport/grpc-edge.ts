@@ -8,6 +8,7 @@ import {
   type ServerMethodDefinition,
 } from '@grpc/grpc-js';
 import { within } from '../kernel/current-context.js';
+import { DomainError } from '../kernel/errors.js';
 import type { Log } from '../kernel/log.js';
 import type { AuditTrail } from '../kernel/audit.js';
 import type { Authenticator, Credential } from '../kernel/authenticator.js';
@@ -22,12 +23,17 @@ import { toGrpcStatus } from './grpc-status.js';
 import { newContext } from './new-context.js';
 import type { Site } from './site/site.js';
 import { noteStranger } from './strangers.js';
+
 import { verifiedSubject } from './tls/client-certificates.js';
+import { UNREADABLE } from './unreadable-message.js';
 
 /** Tells a caller whose key was rotated until when it still works. */
 const ROTATED_METADATA = 'x-api-key-rotated';
 /** The standard health service: probes have no credential, as on `/health/live`. */
 const PUBLIC_SERVICE = '/grpc.health.v1.Health/';
+
+/** Names and values of a call's headers, together. */
+const MAX_HEADER_BYTES = 16 * 1024;
 
 type Call = ServerInterceptingCallInterface;
 
@@ -72,6 +78,10 @@ export function grpcGate(gate: GrpcGate): ServerInterceptor {
         });
       })
       .withOnReceiveMessage((message, next) => {
+        if (message === UNREADABLE) {
+          call.sendStatus(toGrpcStatus(unreadable(), context.requestId));
+          return;
+        }
         if (counted) ended ??= inFlight.begin();
         within(context, () => {
           next(message);
@@ -100,6 +110,8 @@ export function grpcGate(gate: GrpcGate): ServerInterceptor {
   };
 }
 
+const unreadable = (): DomainError => new DomainError('MALFORMED_REQUEST', 'The message could not be read.');
+
 /** What the gate knows of a call when it begins. */
 interface Arrival {
   readonly metadata: Metadata;
@@ -115,6 +127,7 @@ async function admit(
 ): Promise<void> {
   try {
     site.requireAuthority(call.getHost());
+    requireShort(metadata);
   } catch (error) {
     noteStranger(audit, context, error);
     await limits.arrive(context, 'stranger');
@@ -125,6 +138,14 @@ async function admit(
   const present = (): Credential | null =>
     credentialFrom(texts(metadata, 'authorization'), texts(metadata, 'x-api-key'));
   await authenticator.authenticate(present, context);
+}
+
+/** The library bounds no headers of its own. @throws DomainError HEADERS_TOO_LARGE */
+function requireShort(metadata: Metadata): void {
+  let bytes = 0;
+  for (const [name, values] of Object.entries(metadata.toJSON()))
+    for (const value of values) bytes += name.length + Buffer.byteLength(value);
+  if (bytes > MAX_HEADER_BYTES) throw new DomainError('HEADERS_TOO_LARGE', 'The headers are too large.');
 }
 
 function contextOfCall(

@@ -7,6 +7,7 @@ import { PROTO_OPTIONS } from '../kernel/package.js';
 import { BoundedHealth } from './bounded-health.js';
 import { addReflection } from './grpc-reflection.js';
 import type { GrpcTlsListener } from './tls/grpc-listener.js';
+import { readTolerantly } from './unreadable-message.js';
 
 /** 64 KiB of input, or the arguments and the environment of a program. */
 const MAX_MESSAGE = 256 * 1024;
@@ -74,9 +75,10 @@ export class GatehouseGrpcServer extends ServerGrpc {
   /** Nest's own would open the port without TLS. */
   override async createClient(): Promise<Server> {
     const { tls } = this.chosen;
-    if (tls === null) return (await super.createClient()) as Server;
-    const server = new Server(channelOptions(this.gates, this.chosen));
-    await tls.open(server, this.place.host, this.place.port);
+    const server =
+      tls === null ? ((await super.createClient()) as Server) : new Server(channelOptions(this.gates, this.chosen));
+    await tls?.open(server, this.place.host, this.place.port);
+    readTolerantly(server);
     return server;
   }
 
@@ -113,7 +115,6 @@ export class GatehouseGrpcServer extends ServerGrpc {
 const channelOptions = (gates: readonly ServerInterceptor[], options: GrpcServerOptions) => ({
   interceptors: [...gates],
   'grpc.max_receive_message_length': MAX_MESSAGE,
-  'grpc.max_metadata_size': 16 * 1024,
   'grpc.max_concurrent_streams': MAX_STREAMS,
   // Whoever has no call under way may connect again.
   'grpc.max_connection_idle_ms': MAX_IDLE_MS,

@@ -1,6 +1,6 @@
 import { Metadata, type status as Status } from '@grpc/grpc-js';
 import protobuf from 'protobufjs';
-import type { DomainError } from '../kernel/errors.js';
+import { type DomainError, retryAfterOf } from '../kernel/errors.js';
 import { clip } from './clip.js';
 
 /** A status travels in trailers, which clients bound as a whole: what a caller chose must not make it too long to arrive. */
@@ -48,7 +48,7 @@ export function toGrpcStatus(
   const metadata = new Metadata();
   const encoded = status.encode({ code: error.answer.grpc, message, details }).finish();
   metadata.set('grpc-status-details-bin', Buffer.from(encoded));
-  const retryAfter = error.details?.retry_after;
+  const retryAfter = retryAfterOf(error);
   if (retryAfter !== undefined) metadata.set('retry-after', String(retryAfter));
   return { code: error.answer.grpc, details: message, metadata };
 }

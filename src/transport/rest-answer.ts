@@ -1,4 +1,4 @@
-import type { DomainError } from '../kernel/errors.js';
+import { type DomainError, retryAfterOf } from '../kernel/errors.js';
 
 /** The one shape of an error on REST. */
 export function errorBody(error: DomainError, requestId: string): object {
@@ -14,7 +14,7 @@ export function errorHeaders(error: DomainError): Record<string, string> {
       error.code === 'AUTH_TOKEN_MISSING' ? '' : `, error="invalid_token", error_description="${error.message}"`;
     headers['WWW-Authenticate'] = `Bearer realm="gatehouse"${reason}`;
   }
-  const retryAfter = error.details?.retry_after;
+  const retryAfter = retryAfterOf(error);
   if (retryAfter !== undefined) headers['Retry-After'] = String(retryAfter);
   return headers;
 }

@@ -172,6 +172,8 @@ export const HTTP_SERVER = {
   keepAliveTimeout: 65_000,
   http: {
     ...{ maxHeaderSize: 16 * 1024, headersTimeout: 10_000, shouldUpgradeCallback: isWebSocketUpgrade },
+    // How often the two times are looked at.
+    connectionsCheckingInterval: 1000,
     // Looked at by the gate, in whose words the answer is.
     requireHostHeader: false,
   },

@@ -18,7 +18,7 @@ import type { RequestContext } from '../kernel/request-context.js';
 import { ClientAddresses } from './client-address.js';
 import { carriesCredential, credentialOf } from './credential.js';
 import { toDomainError } from './error-mapping.js';
-import { attachContext, contextOfCarrier, findContext } from './execution-context.js';
+import { attachContext, contextOfCarrier } from './execution-context.js';
 import { Heartbeat } from './heartbeat.js';
 import { endSocket, httpRefusal } from './raw-http.js';
 import { type StreamLimits, streamLimitsOf } from './stream-pace.js';
@@ -106,9 +106,8 @@ export class GatehouseWsAdapter implements WebSocketAdapter<WebSocketServer, Web
       handleProtocols: (offered) => (offered.has(BINARY_SUBPROTOCOL) ? BINARY_SUBPROTOCOL : false),
     });
     server.on('headers', (lines: string[], request: IncomingMessage) => {
-      const rate = findContext(request)?.rate;
-      if (rate !== undefined)
-        lines.push(...Object.entries(rateHeaders(rate)).map(([name, value]) => `${name}: ${value}`));
+      const all = this.#headersFor(contextOfCarrier(request));
+      lines.push(...Object.entries(all).map(([name, value]) => `${name}: ${value}`));
     });
     // The library would answer in its own way an upgrade that is none.
     server.on('wsClientError', ({ message }, socket: Duplex, request) => {

@@ -13,16 +13,24 @@ export function parseMessage(data: Buffer): WsMessage {
   if (nestsTooDeep(data)) throw new DomainError('INVALID_MESSAGE', 'The message is nested too deep.');
   let value: unknown;
   try {
-    value = JSON.parse(data.toString('utf8'));
-  } catch {
+    value = JSON.parse(data.toString('utf8'), ordinary);
+  } catch (error) {
+    if (error instanceof DomainError) throw error;
     throw new DomainError('INVALID_MESSAGE', 'The message is not JSON.');
   }
   if (typeof value !== 'object' || value === null || Array.isArray(value) || !('type' in value)) {
     throw new DomainError('INVALID_MESSAGE', 'A message is a JSON object with a type.');
   }
   if (typeof value.type !== 'string') throw new DomainError('INVALID_MESSAGE', 'type: not a string.');
-  if (Object.hasOwn(value, '__proto__')) {
-    throw new DomainError('INVALID_MESSAGE', 'The message has a forbidden member.');
-  }
   return value as WsMessage;
 }
+
+/** As in bodies of REST: what would become an object's prototype is nothing that anybody sends by mistake. */
+function ordinary(key: string, member: unknown): unknown {
+  const isPrototype =
+    key === '__proto__' || (key === 'constructor' && isObject(member) && Object.hasOwn(member, 'prototype'));
+  if (isPrototype) throw new DomainError('INVALID_MESSAGE', 'The message has a forbidden member.');
+  return member;
+}
+
+const isObject = (value: unknown): value is object => typeof value === 'object' && value !== null;

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import type { ServiceError } from '@grpc/grpc-js';
 import { type Agent, AgentWorld, ALICE, BOB, OPERATOR, promptOf, VIEWER } from '../support/agent-world.js';
-import { token } from '../support/gateway.js';
+import { token, until } from '../support/gateway.js';
 import { endOf, reasonOf, refused } from '../support/grpc-client.js';
 import { codeOf } from '../support/rest.js';
 import { WsClient } from '../support/ws-client.js';
@@ -125,6 +125,28 @@ describe('what is refused', () => {
     expect((await world.agent(seeing, id))['owner']).toBe('bob');
     expect(await codes(seeing, '/stop', 'stop', { id })).toEqual(Array(3).fill('PERMISSION_DENIED'));
     expect((await world.agent(OPERATOR, id))['state']).toBe('waiting_for_input');
+  });
+
+  it('more than twenty streams of one caller, though all are asked for at once', async () => {
+    const client = world.grpc(BOB);
+    const streams = Array.from({ length: 30 }, () => client.watch({ id: bobs.id }));
+    const told: unknown[] = [];
+    for (const stream of streams) {
+      let heard = false;
+      stream.on('data', () => {
+        if (!heard) told.push('an agent');
+        heard = true;
+      });
+      stream.on('error', (error) => {
+        if (!heard) told.push(reasonOf(error as ServiceError));
+        heard = true;
+      });
+    }
+    await until('an answer to each', () => told.length === 30);
+    expect(told.filter((each) => each === 'an agent')).toHaveLength(20);
+    expect(told.filter((each) => each === 'STREAM_LIMIT')).toHaveLength(10);
+    for (const stream of streams) stream.cancel();
+    client.close();
   });
 
   it('without a credential', async () => {

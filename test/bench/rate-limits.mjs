@@ -5,7 +5,7 @@
 import { rateOf } from '../../dist/src/kernel/gcra.js';
 import { Buckets } from '../../dist/src/rate-limit/buckets.js';
 import { LockoutTable } from '../../dist/src/rate-limit/lockout-table.js';
-import { networkOf } from '../../dist/src/rate-limit/network.js';
+import { networkOf } from '../../dist/src/kernel/network.js';
 import { RedisBuckets } from '../../dist/src/rate-limit/redis-buckets.js';
 import { StreamPace, streamLimitsOf } from '../../dist/src/transport/stream-pace.js';
 

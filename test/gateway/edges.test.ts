@@ -9,7 +9,7 @@ import { reflect } from '../support/reflection.js';
 import { codeOf, rest } from '../support/rest.js';
 
 /** Sends bytes as they are; the whole answer. */
-function raw(gateway: TestGateway, bytes: string): Promise<string> {
+function raw(gateway: TestGateway, bytes: string, quietMs = 5000): Promise<string> {
   return new Promise((resolve, reject) => {
     const socket = connect(gateway.httpPort, '127.0.0.1', () => {
       socket.write(bytes);
@@ -22,7 +22,7 @@ function raw(gateway: TestGateway, bytes: string): Promise<string> {
       resolve(answer);
     });
     socket.on('error', reject);
-    socket.setTimeout(5000, () => socket.destroy());
+    socket.setTimeout(quietMs, () => socket.destroy());
   });
 }
 
@@ -117,6 +117,31 @@ describe('the edges', () => {
     ],
   ])('HTTP answers %s clearly', async (_what, bytes, expected) => {
     expect(await raw(gateway, bytes)).toMatch(expected);
+  });
+
+  it('an upgrade that is admitted has the headers of every answer', async () => {
+    const upgrade =
+      `GET /ws HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer ${alice}\r\nConnection: Upgrade\r\n` +
+      'Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n';
+    const answer = await raw(gateway, upgrade, 2000);
+    expect(answer).toMatch(/^HTTP\/1.1 101 /);
+    for (const header of ['X-Content-Type-Options: nosniff', 'X-RateLimit-Limit: ', 'Content-Security-Policy: '])
+      expect(answer.toLowerCase()).toContain(header.toLowerCase());
+  });
+
+  it('gRPC answers headers over 16 KiB clearly', async () => {
+    const client = new GrpcClient(gateway, alice);
+    const { metadata } = client;
+    metadata.set('x-big', 'x'.repeat(20_000));
+    const error = await refused(client.call('list', {}, metadata));
+    expect([error.code, reasonOf(error)]).toEqual([8, 'HEADERS_TOO_LARGE']);
+    client.close();
+  });
+
+  it('HTTP answers a request that never ends, and lets go of it', async () => {
+    expect(await raw(gateway, 'GET / HTTP/1.1\r\nHost: localhost\r\nX-Slow: 1', 50_000)).toMatch(
+      /^HTTP\/1.1 408 [\s\S]*REQUEST_TIMEOUT/,
+    );
   });
 
   it.each(['h2c', 'TLS/1.0, HTTP/1.1'])('a client that also offers %s is served over HTTP/1.1', async (offer) => {

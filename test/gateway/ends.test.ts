@@ -119,9 +119,10 @@ describe('more sessions than somebody may have', () => {
       await startSession(gateway, bob, { command: ['/bin/cat'] }),
     ];
     const full = await rest(gateway, bob, 'POST', '/api/v1/sessions', { command: ['/bin/cat'] });
-    expect([full.status, codeOf(full)]).toEqual([429, 'SESSION_LIMIT']);
+    expect([full.status, codeOf(full), full.headers.get('retry-after')]).toEqual([429, 'SESSION_LIMIT', '5']);
     const error = await refused(grpc.call('start', { command: ['/bin/cat'] }));
     expect([error.code, reasonOf(error)]).toEqual([8, 'SESSION_LIMIT']);
+    expect(error.metadata.get('retry-after')).toEqual(['5']);
     expect((await rest(gateway, bob, 'DELETE', `/api/v1/sessions/${ids[0] ?? ''}`)).status).toBe(200);
 
     // Many at once take the one place that is free once, whichever way they come.

@@ -137,6 +137,15 @@ describe('who fails to authenticate again and again', () => {
     expect(await byMessage(gateway, 'nonsense', address)).toBe('JWT_INVALID');
   });
 
+  it('is one stranger on record, from however many addresses of one network of IPv6', async () => {
+    for (let each = 1; each <= 20; each += 1)
+      await overRest(gateway, token({ sub: `v6 ${String(each)}` }, WRONG), `2001:db8:7::${String(each)}`);
+    await gateway.audit({ action: 'auth.invalid_signature', remote_addr: '2001:db8:7::1' });
+    expect((await overRest(gateway, gateway.adminKey, newcomer())).code).toBeNull();
+    const rows = await gateway.query(`SELECT 1 FROM audit_trail WHERE remote_addr LIKE '2001:db8:7:%'`);
+    expect(rows).toHaveLength(1);
+  });
+
   it('is on record once for each lockout, with nothing of what they sent', async () => {
     const address = newcomer();
     const sent = token({ sub: 'what-they-sent' }, WRONG);
@@ -151,5 +160,15 @@ describe('who fails to authenticate again and again', () => {
     for (const secret of ['what-they-sent', sent, SECRET])
       expect(JSON.stringify(await lockouts())).not.toContain(secret);
     expect(gateway.log.some((line) => JSON.stringify(line).includes('what-they-sent'))).toBe(false);
+  });
+
+  it('is over with the gateway that kept it, and that is on record, too', async () => {
+    const ended = (): Promise<unknown[]> =>
+      gateway.query(`SELECT 1 FROM audit_trail WHERE action = 'rate_limit.lockout_ended'`);
+    const began = (await lockouts()).length;
+    expect(began).toBeGreaterThan(0);
+    await gateway.end();
+    expect(await ended()).toHaveLength(began);
+    await gateway.launch();
   });
 });

@@ -139,6 +139,31 @@ describe('the limits of the product', () => {
     expect((await overRest(gateway, admin(), newcomer())).code).toBeNull();
   });
 
+  it('of a key are no more than its maker’s, unless they manage the keys of others', async () => {
+    const maker = token({ sub: 'maker', jti: 'maker' });
+    const make = (credential: string, rate: number): ReturnType<typeof call> =>
+      call(credential, '/api/v1/api-keys', newcomer(), 'POST', {
+        name: 'k',
+        roles: ['user'],
+        rate_limit_per_minute: rate,
+      });
+    expect((await make(maker, 1801)).body).toMatchObject({
+      error: { code: 'INVALID_ARGUMENT', details: { fields: [{ field: 'rate_limit_per_minute' }] } },
+    });
+    expect((await make(admin(), 1801)).status).toBe(201);
+    const usual = await make(maker, 1800);
+    expect(usual.status).toBe(201);
+    const made = await call(maker, '/api/v1/api-keys', newcomer(), 'POST', { name: 'unlimited', roles: ['user'] });
+    for (const [{ body }, rate] of [
+      [usual, 1801],
+      [made, 1801],
+    ] as const) {
+      const path = `/api/v1/api-keys/${String(body['id'])}`;
+      const answer = await call(maker, path, newcomer(), 'PATCH', { rate_limit_per_minute: rate });
+      expect([answer.status, answer.body]).toMatchObject([422, { error: { code: 'INVALID_ARGUMENT' } }]);
+    }
+  });
+
   it('let a caller come fifty times at once, and nobody else wait for it', async () => {
     const [busy, other] = [token({ sub: 'busy', jti: 'busy' }), token({ sub: 'other', jti: 'other' })];
     const address = newcomer();

@@ -6,12 +6,12 @@ import { endOf, GrpcClient, refused } from '../support/grpc-client.js';
 import { rest, startSession } from '../support/rest.js';
 import { WsClient } from '../support/ws-client.js';
 
-/** The terminal settings of a process. */
-const sttyOf = (pid: number): string =>
-  ` ${execFileSync('stty', ['-a', '-F', readlinkSync(`/proc/${String(pid)}/fd/0`)], { encoding: 'utf8' })} `.replace(
-    /\s+/g,
-    ' ',
-  );
+/** The terminal settings of a process; nothing while it has no terminal yet. */
+function sttyOf(pid: number): string {
+  const terminal = readlinkSync(`/proc/${String(pid)}/fd/0`);
+  if (!terminal.startsWith('/dev/pts/')) return '';
+  return ` ${execFileSync('stty', ['-a', '-F', terminal], { encoding: 'utf8' })} `.replace(/\s+/g, ' ');
+}
 
 describe('WebSocket', () => {
   let gateway: TestGateway;
@@ -81,6 +81,16 @@ describe('WebSocket', () => {
     ws.socket.send('again');
     expect(await ws.closes()).toEqual({ code: 1008, reason: 'INVALID_MESSAGE' });
   });
+
+  it.each(['{"type":"ping","a":[{"__proto__":{}}]}', '{"type":"ping","a":{"constructor":{"prototype":{}}}}'])(
+    'a member that would become a prototype is refused wherever it stands: %s',
+    async (message) => {
+      const ws = await WsClient.open(gateway, '/ws', { credential: alice });
+      ws.socket.send(message);
+      expect((await ws.next('error'))['message']).toBe('The message has a forbidden member.');
+      ws.close();
+    },
+  );
 
   it.each([
     ['an unknown member', { type: 'ping', extra: 1 }],

@@ -84,15 +84,16 @@ describe('the environment of a session', () => {
     });
   });
 
-  it.each(['LD_PRELOAD', 'NODE_OPTIONS', 'GIT_CONFIG_COUNT', 'GATEHOUSE_SESSION_ID', 'GATEHOUSE_RUNNER', 'IFS'])(
-    'refuses %s',
-    (name) => {
-      expect(isRefusedEnvironmentName(name)).toBe(true);
-      const start = (): unknown => sessionEnvironment({}, { [name]: 'x' }, 'id', 'r');
-      expect(start).toThrow(expect.objectContaining({ code: 'INVALID_ARGUMENT' }));
-      expect(start).toThrow(name);
-    },
-  );
+  it.each([
+    ...['LD_PRELOAD', 'NODE_OPTIONS', 'GIT_CONFIG_COUNT', 'GATEHOUSE_SESSION_ID', 'GATEHOUSE_RUNNER', 'IFS', 'ZDOTDIR'],
+    ...['GIT_ASKPASS', 'GIT_EXEC_PATH', 'PYTHONHOME', 'PERL5DB', 'RUBYLIB', '_JAVA_OPTIONS', 'GCONV_PATH', 'LESSOPEN'],
+    ...['LUA_INIT_5_4', 'DOTNET_STARTUP_HOOKS', 'OPENSSL_CONF', 'PHP_INI_SCAN_DIR', 'NODE_PATH'],
+  ])('refuses %s', (name) => {
+    expect(isRefusedEnvironmentName(name)).toBe(true);
+    const start = (): unknown => sessionEnvironment({}, { [name]: 'x' }, 'id', 'r');
+    expect(start).toThrow(expect.objectContaining({ code: 'INVALID_ARGUMENT' }));
+    expect(start).toThrow(name);
+  });
 
   it('refuses names and values the system cannot hold', () => {
     for (const [name, value] of [

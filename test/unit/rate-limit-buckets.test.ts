@@ -8,7 +8,7 @@ import { BucketTable } from '../../src/rate-limit/bucket-table.js';
 import { Buckets } from '../../src/rate-limit/buckets.js';
 import { nameOf } from '../../src/rate-limit/credential-name.js';
 import { budgetOf, type Limits } from '../../src/rate-limit/limits.js';
-import { networkOf } from '../../src/rate-limit/network.js';
+import { networkOf } from '../../src/kernel/network.js';
 import type { SharedTaken } from '../../src/rate-limit/redis-buckets.js';
 
 const MINUTE_MS = 60_000;

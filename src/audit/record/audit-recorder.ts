@@ -10,6 +10,7 @@ import { type Clock } from '../../kernel/clock.js';
 import { DomainError } from '../../kernel/errors.js';
 import { newId } from '../../kernel/ids.js';
 import { InFlight } from '../../kernel/in-flight.js';
+import { networkOf } from '../../kernel/network.js';
 import type { Principal } from '../../kernel/principal.js';
 import type { CallerContext, RequestContext } from '../../kernel/request-context.js';
 import { CLOCK } from '../../kernel/tokens.js';
@@ -90,7 +91,8 @@ export class AuditRecorder extends AuditTrail implements OnModuleDestroy {
   }
 
   noteStranger(context: RequestContext, fact: AuditFact): void {
-    const key = `${context.remoteAddress} ${context.transport} ${fact.action} ${fact.reason ?? ''} ${detailOf(fact)}`;
+    // By network, as they are limited: of IPv6 a stranger has as many addresses as they like.
+    const key = `${networkOf(context.remoteAddress)} ${context.transport} ${fact.action} ${fact.reason ?? ''} ${detailOf(fact)}`;
     if (this.#strangers.isFirst(key, { context, fact })) this.note(context, fact);
   }
 

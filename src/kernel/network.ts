@@ -1,5 +1,5 @@
 import { isIPv6 } from 'node:net';
-import { unmapped } from '../kernel/cidr.js';
+import { unmapped } from './cidr.js';
 
 const GROUPS = 8;
 /** Groups of an address of IPv6 that name its network, a /64: the rest its user may choose as they like. */
