@@ -73,7 +73,7 @@ async function main(options: RunnerOptions): Promise<void> {
   const id = runnerId(resolve(options.idFile));
   const groups = new SessionGroups(id);
   const registry = createRegistry(options, id, epoch, groups);
-  const worktrees = createWorktrees(options, id);
+  const worktrees = createWorktrees(options, id, registry);
   const sandbox = await openSandbox(options, directory, worktrees);
   const agents = new Agents(registry, { directory, baseEnvironment: process.env, log, sandbox });
   const detector = new Detector(process.env);
@@ -159,11 +159,11 @@ function createRegistry(options: RunnerOptions, id: string, epoch: string, group
   });
 }
 
-function createWorktrees(options: RunnerOptions, id: string): Worktrees {
+function createWorktrees(options: RunnerOptions, id: string, registry: Registry): Worktrees {
   const { projectRoots, trustedRepositories, worktreeRoot } = options;
   const env = baseEnvironment(process.env, { [RUNNER_MARKER]: runnerMark(id) });
   const places = new Places(projectRoots, trustedRepositories, { env, confined: options.sandbox !== 'none' });
-  return new Worktrees(worktreeRoot, { places, base: process.env }, log);
+  return new Worktrees(worktreeRoot, { places, base: process.env }, log, (folder) => registry.workingIn(folder));
 }
 
 function handleSignals(running: Running): void {

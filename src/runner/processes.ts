@@ -1,5 +1,5 @@
 /** The machine's process table, as far as a session's processes can be in it. */
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { setImmediate } from 'node:timers/promises';
 import { RUNNER_MARKER, SESSION_MARKER } from './environment.js';
 import { errnoOf } from './errno.js';
@@ -45,6 +45,16 @@ const self = readProcess(process.pid);
 
 /** The kernel session of the runner itself: never one of a Gatehouse session. */
 export const ownKernelSession = self?.session;
+
+/** Where a process works, by its real path; undefined when it is gone, or not ours to look into. */
+export function workingDirectory(pid: number): string | undefined {
+  try {
+    return readlinkSync(`/proc/${String(pid)}/cwd`);
+  } catch (error) {
+    if (GONE_OR_FOREIGN.includes(errnoOf(error) ?? '')) return undefined;
+    throw error;
+  }
+}
 
 let running: Promise<MarkedProcess[]> | undefined;
 let next: Promise<MarkedProcess[]> | undefined;

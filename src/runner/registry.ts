@@ -4,7 +4,7 @@ import { isId } from '../kernel/ids.js';
 import { checkStartable, resolveCommand, resolveDirectory } from './command.js';
 import { sessionEnvironment } from './environment.js';
 import { type Lifetime, lifetimeEnd } from './lifetime.js';
-import { runnerMark } from './processes.js';
+import { runnerMark, scanProcesses } from './processes.js';
 import { RingBudget } from './ring-budget.js';
 import type { Confinement } from './sandbox/sandbox.js';
 import { Screens } from './screen/screens.js';
@@ -144,6 +144,12 @@ export class Registry {
 
   list(): Session[] {
     return [...this.#ended.values(), ...this.#running.values()];
+  }
+
+  /** The ids of sessions of which a process has its working directory in this folder, by its real path. */
+  async workingIn(folder: string): Promise<string[]> {
+    const table = await scanProcesses();
+    return [...this.#running.values()].filter((session) => session.worksIn(folder, table)).map(({ id }) => id);
   }
 
   /** Tells `listener` what happens from now on; returns how to stop it. */

@@ -6,14 +6,17 @@ import { DomainError } from '../kernel/errors.js';
 /** Trailing metadata: the error's stable code. */
 export const CODE_METADATA = 'gatehouse-code';
 
-/** A unary handler that answers what `handle` returns, or the error it throws. */
+/**
+ * A unary handler that answers what `handle` returns, or the error it throws.
+ * @param handle gets beside the request whether its caller has given up, or its time is over
+ */
 export function unary<Request, Response>(
   log: Logger,
-  handle: (request: Request) => Response | Promise<Response>,
+  handle: (request: Request, givenUp: () => boolean) => Response | Promise<Response>,
 ): handleUnaryCall<Request, Response> {
-  const answer = async (request: Request): Promise<Response> => handle(request);
+  const answer = async (request: Request, givenUp: () => boolean): Promise<Response> => handle(request, givenUp);
   return (call, callback) => {
-    answer(call.request).then(
+    answer(call.request, () => call.cancelled).then(
       (response) => {
         callback(null, response);
       },

@@ -1,9 +1,11 @@
 import { DomainError } from '../kernel/errors.js';
 import type { ProcessExited } from '../kernel/link.js';
 import { type AttachedSession, AttachmentSet } from './attachment-set.js';
+import { isInside } from './git/pinned.js';
 import type { Lifetime, Mortal } from './lifetime.js';
 import type { ForkOptions } from './native-pty.js';
-import { killTree, signalForeground, type TreeRoot } from './process-tree.js';
+import { killTree, membersOf, signalForeground, type TreeRoot } from './process-tree.js';
+import { type MarkedProcess, workingDirectory } from './processes.js';
 import { type ExitStatus, Pty } from './pty.js';
 import { Resizer } from './resizer.js';
 import { Ring } from './ring.js';
@@ -97,6 +99,13 @@ export class Session implements AttachedSession, Mortal {
 
   get attached(): number {
     return this.attachments.size;
+  }
+
+  /** Has one of its processes, all of which are among `table`, its working directory in this folder? */
+  worksIn(folder: string, table: readonly MarkedProcess[]): boolean {
+    const members = membersOf(this.#root, table, new Set([this.#root.pid]), this.#root.group?.processes());
+    // Of a process that hides its own it is not known: it was started where the session was.
+    return members.some(({ pid }) => isInside(folder, workingDirectory(pid) ?? this.options.cwd));
   }
 
   /** Types into the session, unsequenced. */

@@ -67,7 +67,7 @@ export function worktreeHandlers(worktrees: Worktrees, log: Logger): RunnerWorkt
     Commit: unary(log, async (request) => ({ commit: await makeCommit(worktrees, request) })),
     Push: unary(log, (request) => push(worktrees, request)),
     Integrate: unary(log, (request) => integrateBase(worktrees, request)),
-    RemoveWorktree: unary(log, (request) => remove(worktrees, request)),
+    RemoveWorktree: unary(log, (request, givenUp) => remove(worktrees, request, givenUp)),
     ListRescues: unary(log, async ({ after = '' }) => rescuesMessage(await worktrees.listRescues(), after)),
   };
 }
@@ -88,13 +88,17 @@ async function create(worktrees: Worktrees, request: CreateWorktreeRequest__Outp
   return { worktree: worktreeMessage(entry), copied, setup, teardown, existing };
 }
 
-async function remove(worktrees: Worktrees, request: RemoveWorktreeRequest__Output): Promise<RemoveWorktreeResponse> {
+async function remove(
+  worktrees: Worktrees,
+  request: RemoveWorktreeRequest__Output,
+  givenUp: () => boolean,
+): Promise<RemoveWorktreeResponse> {
   const options = {
     force: request.force ?? false,
     deleteBranch: request.delete_branch ?? false,
     dryRun: request.dry_run ?? false,
   };
-  const result = await worktrees.remove(request.id ?? '', options);
+  const result = await worktrees.remove(request.id ?? '', options, givenUp);
   const { taken } = takeWithin(result.stakes.slice(0, MAX_STAKES), MAX_ANSWER_BYTES, ({ what }) => textBytes(what));
   return {
     removed: result.removed,

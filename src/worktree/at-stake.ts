@@ -17,7 +17,10 @@ export interface Stake {
 export function stakeOf(sessions: readonly string[], answer: RemoveWorktreeResponse__Output): Stake {
   const items = [
     ...sessions.map((what) => ({ kind: 'session', what })),
-    ...(answer.at_stake ?? []).map(({ kind = '', what = '' }) => ({ kind, what })),
+    ...(answer.at_stake ?? []).flatMap(({ kind = '', what = '' }) => {
+      // The runner knows of those too that work in the folder and were started elsewhere.
+      return kind === 'session' && sessions.includes(what) ? [] : [{ kind, what }];
+    }),
   ];
   return { items: items.slice(0, MAX_AT_STAKE), truncated: (answer.truncated ?? false) || items.length > MAX_AT_STAKE };
 }

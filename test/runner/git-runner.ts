@@ -126,16 +126,19 @@ export class GitRunner {
     return this.call('RemoveWorktree', { id, ...rest });
   }
 
-  /** Calls the service. */
-  call<Answer>(method: string, request: object): Promise<Answer> {
+  /** Calls the service; with a deadline the caller gives up then. */
+  call<Answer>(method: string, request: object, options: { readonly deadline?: number } = {}): Promise<Answer> {
     const { RunnerWorktreeService } = loadWorktreeProto();
     const address = `unix:${join(this.folder, 'run', 'control.sock')}`;
     this.#client ??= new RunnerWorktreeService(address, credentials.createInsecure(), {
       'grpc.use_local_subchannel_pool': 1, // a dead runner is not remembered
     });
-    const client = this.#client as unknown as Record<string, (request: object, done: Done<Answer>) => void>;
+    const client = this.#client as unknown as Record<
+      string,
+      (request: object, options: object, done: Done<Answer>) => void
+    >;
     return new Promise((resolve, reject) => {
-      client[method]?.(request, (error, answer) => {
+      client[method]?.(request, options, (error, answer) => {
         if (error) reject(error);
         else resolve(answer as Answer);
       });

@@ -91,9 +91,13 @@ describe('a removal', () => {
     expect(stakes(await runner.remove(id))).toEqual([`unpushed_commits ${commit}`]);
     git(path, 'checkout', '-q', '--detach');
     git(path, 'commit', '-q', '--allow-empty', '-m', 'on no branch');
+    const orphan = git(path, 'rev-parse', 'HEAD');
     expect(stakes(await runner.remove(id))).toHaveLength(2);
     git(path, 'checkout', '-q', branch);
     git(repository, 'merge', '-q', branch);
+    // Only the log of its HEAD leads to that commit now.
+    expect(stakes(await runner.remove(id))).toEqual([`unpushed_commits ${orphan}`]);
+    git(path, 'reflog', 'expire', '--expire=now', 'HEAD');
     expect(await runner.remove(id, { delete_branch: true })).toMatchObject({ removed: true, branch_deleted: true });
   });
 

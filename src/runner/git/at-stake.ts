@@ -1,21 +1,30 @@
 /** What a removal would lose. */
-import { existsSync, lstatSync } from 'node:fs';
+import { existsSync, lstatSync, type Stats } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
+import { DomainError } from '../../kernel/errors.js';
 import { openFile } from './files.js';
-import type { Entry } from './journal.js';
+import { MAX_COMMITS, recordedCommits, type Recorded, unpushedCommits } from './lost-commits.js';
+import { findNested, isFilled, type Nested } from './nested.js';
 import type { Pinned } from './pinned.js';
-import { firstCommit } from './refs.js';
-import type { Git } from './repository.js';
-import { baseNow, listChanges, operationOf, stashesOf } from './status.js';
+import { withoutSlash } from './rescue-files.js';
+import { listChanges, operationOf, stashesOf } from './status.js';
 import { type Change, splitRecords } from './status-parser.js';
 import type { Worktree } from './worktree.js';
 
 export type StakeKind =
-  'unstaged' | 'staged' | 'untracked' | 'ignored' | 'unpushed_commits' | 'stash' | 'operation' | 'submodule';
+  | 'unstaged'
+  | 'staged'
+  | 'untracked'
+  | 'ignored'
+  | 'unpushed_commits'
+  | 'stash'
+  | 'operation'
+  | 'submodule'
+  | 'session';
 
 export interface Stake {
   readonly kind: StakeKind;
-  /** A path, as bytes; a commit; the name of a stash. */
+  /** A path, as bytes; a commit; the name of a stash; the id of a session. */
   readonly what: Buffer;
 }
 
@@ -27,7 +36,6 @@ export interface Stakes {
   readonly incomplete: boolean;
 }
 
-const MAX_COMMITS = 1000;
 const LISTING_BYTES = 256 * 1024 * 1024;
 /** A copied file is compared with the one it was copied from up to this size. */
 const MAX_COMPARED_BYTES = 16 * 1024 * 1024;
@@ -47,47 +55,41 @@ export const REGENERABLE: ReadonlySet<string> = new Set([
  * @param kept commits that are put aside already
  */
 export async function findStakes(worktree: Worktree, kept: readonly string[] = []): Promise<Stakes> {
+  const { entry, admin } = worktree;
   const status = await listChanges(worktree, true);
-  const [tracked, stashes, commits] = await Promise.all([
-    trackedStakes(worktree),
+  const [index, stashes, commits, recorded, nested] = await Promise.all([
+    listIndex(worktree),
     stashesOf(worktree),
-    unpushedCommits(worktree, worktree.entry, ['HEAD', `refs/heads/${worktree.entry.branch}`], kept),
+    unpushedCommits(worktree, entry, ['HEAD', `refs/heads/${entry.branch}`], kept),
+    recordedCommits(worktree, entry, admin, kept),
+    findNested(worktree.tree),
   ]);
-  const copies = await unchangedCopies(worktree);
-  const begun = worktree.entry.state === 'removing';
+  const begun = entry.state === 'removing';
   const there = status.changes.filter((change) => !begun || change.worktree !== 'D');
+  const anew = there.filter((change) => isRegenerable(worktree, change)).map(({ path }) => path);
+  const copies = await unchangedCopies(worktree);
   const changes = there.flatMap(stakesOf).filter(({ kind, what }) => {
-    return kind !== 'ignored' || !(isRegenerable(what) || copies.has(what.toString()));
+    return kind !== 'ignored' || !(anew.includes(what) || copies.has(what.toString()));
   });
   const operation = operationOf(worktree);
+  const all = [
+    ...changes,
+    ...(await repositoryStakes(worktree, index, { nested, anew })),
+    ...hiddenIn(worktree, index).map((what): Stake => ({ kind: 'unstaged', what })),
+    ...commitStakes(commits, recorded),
+    ...named('stash', stashes),
+    ...named('operation', operation === undefined ? [] : [operation]),
+  ];
   return {
-    stakes: [
-      ...changes,
-      ...tracked,
-      ...named('unpushed_commits', commits),
-      ...named('stash', stashes),
-      ...named('operation', operation === undefined ? [] : [operation]),
-    ],
-    truncated: status.truncated || commits.length >= MAX_COMMITS,
-    incomplete: status.truncated,
+    stakes: withoutDoubles(all),
+    truncated: status.truncated || commits.length >= MAX_COMMITS || recorded.commits.length >= MAX_COMMITS,
+    incomplete: status.truncated || nested.unknown.length > 0 || recorded.unknown.length > 0,
   };
 }
 
-/**
- * Commits on no remote and not in the base, newest first.
- * @param kept what is in these does not count either
- */
-export async function unpushedCommits(
-  git: Git,
-  entry: Entry,
-  of: readonly string[],
-  kept: readonly string[] = [],
-): Promise<string[]> {
-  const tips = (await Promise.all(of.map((ref) => firstCommit(git, [ref])))).flatMap((found) => found?.commit ?? []);
-  if (tips.length === 0) return [];
-  const not = ['--not', '--remotes', await baseNow(git, entry), entry.baseCommit, ...kept];
-  const { stdout } = await git.run(['rev-list', `--max-count=${String(MAX_COMMITS)}`, ...tips, ...not, '--']);
-  return stdout.toString().split('\n').slice(0, -1);
+/** Each commit once, and what may name more of them. */
+export function commitStakes(commits: readonly string[], { commits: recorded, unknown }: Recorded): Stake[] {
+  return named('unpushed_commits', [...new Set([...commits, ...recorded, ...unknown])]);
 }
 
 function named(kind: StakeKind, names: readonly string[]): Stake[] {
@@ -103,20 +105,44 @@ function stakesOf({ kind, path, index, worktree }: Change): Stake[] {
   return worktree === '.' ? staged : [...staged, { kind: 'unstaged', what: path }];
 }
 
-function isRegenerable(path: Buffer): boolean {
-  return path
-    .toString('latin1')
-    .split('/')
-    .some((name) => REGENERABLE.has(name));
+/** An ignored folder that tools make anew, or a link to one: not a file of that name, nor what lies in such a folder. */
+function isRegenerable({ tree }: Worktree, { kind, path }: Change): boolean {
+  if (kind !== 'ignored') return false;
+  const bare = withoutSlash(path);
+  const isFolder = bare.length < path.length;
+  const name = bare.toString('latin1').replace(/^.*\//s, '');
+  return REGENERABLE.has(name) && (isFolder || lookAt(tree, bare)?.isSymbolicLink() === true);
 }
 
-/** Files whose changes git was told not to see, and submodules, into which nobody looks for us. */
-async function trackedStakes(worktree: Worktree): Promise<Stake[]> {
-  const submodules = (await listIndex(worktree)).flatMap(({ mode, path }): Stake[] => {
-    return mode === '160000' && isThere(worktree, path, '/.git') ? [{ kind: 'submodule', what: path }] : [];
+/** Git lists a repository that it does not follow with a slash at its end. */
+function withoutDoubles(stakes: readonly Stake[]): Stake[] {
+  const known = new Set<string>();
+  return stakes.filter(({ kind, what }) => {
+    const path = kind === 'submodule' && !what.equals(Buffer.from(MODULES)) ? withoutSlash(what) : what;
+    const key = `${kind} ${path.toString('latin1')}`;
+    return !known.has(key) && known.add(key);
   });
-  const hidden = (await hiddenFiles(worktree)).map((what): Stake => ({ kind: 'unstaged', what }));
-  return [...(submodules.length > 0 ? submodules : moduleStakes(worktree.admin)), ...hidden];
+}
+
+interface Found {
+  readonly nested: Nested;
+  /** Folders that tools make anew. */
+  readonly anew: readonly Buffer[];
+}
+
+/** Submodules and other repositories inside: git looks into none of them for us. */
+async function repositoryStakes(worktree: Worktree, index: readonly IndexEntry[], found: Found): Promise<Stake[]> {
+  const submodules: Stake[] = [];
+  for (const { mode, path } of index) {
+    // What lies in the folder of one that is not checked out is told by no status either.
+    if (mode === '160000' && (await isFilled(worktree.tree, path))) submodules.push({ kind: 'submodule', what: path });
+  }
+  const modules = submodules.length > 0 ? [] : moduleStakes(worktree.admin);
+  const { repositories, bare, unknown } = found.nested;
+  // Elsewhere its files are listed like all others.
+  const hidden = bare.filter((path) => found.anew.some((folder) => path.indexOf(folder) === 0));
+  const others = [...repositories, ...hidden, ...unknown].map((what): Stake => ({ kind: 'submodule', what }));
+  return [...submodules, ...others, ...modules];
 }
 
 /**
@@ -130,9 +156,12 @@ export function moduleStakes(admin: Pinned): Stake[] {
 
 /** Files that are there, and marked `assume-unchanged` or `skip-worktree`, so that git tells no change of them. */
 export async function hiddenFiles(worktree: Worktree): Promise<Buffer[]> {
-  const entries = await listIndex(worktree);
+  return hiddenIn(worktree, await listIndex(worktree));
+}
+
+function hiddenIn({ tree }: Worktree, entries: readonly IndexEntry[]): Buffer[] {
   const hidden = entries.filter(({ tag, mode }) => mode !== '160000' && (tag === 'S' || tag !== tag.toUpperCase()));
-  return hidden.map(({ path }) => path).filter((path) => isThere(worktree, path, ''));
+  return hidden.map(({ path }) => path).filter((path) => lookAt(tree, path) !== undefined);
 }
 
 interface IndexEntry {
@@ -143,7 +172,8 @@ interface IndexEntry {
 }
 
 async function listIndex(worktree: Worktree): Promise<IndexEntry[]> {
-  const { stdout } = await worktree.run(['ls-files', '-v', '-s', '-z'], { maxBytes: LISTING_BYTES });
+  const { stdout, truncated } = await worktree.run(['ls-files', '-v', '-s', '-z'], { maxBytes: LISTING_BYTES });
+  if (truncated) throw new DomainError('GIT_FAILED', 'The index is too large to be looked through.');
   return splitRecords(stdout).map((record) => {
     const tab = record.indexOf('\t');
     const [tag = '', mode = ''] = record.subarray(0, tab).toString('latin1').split(' ');
@@ -151,9 +181,8 @@ async function listIndex(worktree: Worktree): Promise<IndexEntry[]> {
   });
 }
 
-function isThere(worktree: Worktree, path: Buffer, below: string): boolean {
-  const full = Buffer.concat([Buffer.from(`${worktree.tree.handle}/`), path, Buffer.from(below)]);
-  return lstatSync(full, { throwIfNoEntry: false }) !== undefined;
+function lookAt(tree: Pinned, path: Buffer): Stats | undefined {
+  return lstatSync(Buffer.concat([Buffer.from(`${tree.handle}/`), path]), { throwIfNoEntry: false });
 }
 
 /** What was copied at the creation and is still as it is in the repository. */

@@ -2,6 +2,7 @@
 import { existsSync } from 'node:fs';
 import { cp, mkdir, rename, rmdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { DomainError } from '../../kernel/errors.js';
 import { errnoOf } from '../errno.js';
 import type { Entry, Journal } from './journal.js';
 import type { Repository } from './repository.js';
@@ -17,10 +18,43 @@ export interface RemovalContext {
   readonly repository: Repository | undefined;
 }
 
-/** @returns whether the branch was deleted */
-export async function finishRemoval(entry: Entry, { journal, rescues, repository }: RemovalContext): Promise<boolean> {
+/** Where a worktree's folder is while it is removed: beside its place, under a name that nobody was told. */
+export const asideOf = ({ path, name }: Entry): string => join(dirname(path), `.${name}.removing`);
+
+/**
+ * Moves the folder away from its path, so that nobody who writes by that path reaches it any more. What appears there
+ * afterwards is somebody's new folder, and stays.
+ * @throws DomainError WORKTREE_NOT_READY when it cannot be moved
+ */
+export async function setAside(entry: Entry): Promise<void> {
+  if (!existsSync(asideOf(entry))) await moveFolder(entry.path, asideOf(entry));
+}
+
+/** Undoes that. */
+export async function putBack(entry: Entry): Promise<void> {
+  await moveFolder(asideOf(entry), entry.path);
+}
+
+async function moveFolder(from: string, to: string): Promise<void> {
+  try {
+    await rename(from, to);
+  } catch (cause) {
+    if (errnoOf(cause) === 'ENOENT') return; // somebody has deleted it
+    throw new DomainError('WORKTREE_NOT_READY', 'The worktree’s folder cannot be moved.', { cause });
+  }
+}
+
+/**
+ * @param folder what is taken away
+ * @returns whether the branch was deleted
+ */
+export async function finishRemoval(
+  entry: Entry,
+  { journal, rescues, repository }: RemovalContext,
+  folder = asideOf(entry),
+): Promise<boolean> {
   if (entry.removal?.rescue) await moveNested(entry, rescues.file(entry.removal.rescue, 'nested'), repository);
-  await removeTree(entry.path);
+  await removeTree(folder);
   if (repository) await removeAdmin(entry, repository);
   const commit = entry.removal?.branchCommit;
   const deleted = repository && commit ? await deleteBranch(entry.branch, commit, repository) : false;
@@ -33,7 +67,7 @@ export async function finishRemoval(entry: Entry, { journal, rescues, repository
 export async function undoCreation(entry: Entry, context: RemovalContext): Promise<void> {
   // A branch whose name ends with our six random characters, and which is where we put it, is ours.
   const branchCommit = entry.adopted ? null : entry.baseCommit;
-  await finishRemoval({ ...entry, removal: { branchCommit, rescue: null, nested: [] } }, context);
+  await finishRemoval({ ...entry, removal: { branchCommit, rescue: null, nested: [] } }, context, entry.path);
 }
 
 /** Git's record of this worktree and of no other. */
@@ -52,13 +86,13 @@ async function deleteBranch(branch: string, commit: string, repository: Reposito
   return code === 0;
 }
 
-/** Repositories inside the worktree, and those that git keeps for its submodules. */
+/** Repositories inside the worktree, whose folder is moved aside, and those that git keeps for its submodules. */
 export async function moveNested(entry: Entry, to: string, repository?: Repository): Promise<void> {
   const { nested = [] } = entry.removal ?? {};
   if (nested.length === 0) return;
   await mkdir(to, { recursive: true, mode: 0o700 });
   for (const [index, path] of nested.entries()) {
-    const from = Buffer.concat([Buffer.from(`${entry.path}/`), Buffer.from(path, 'latin1')]);
+    const from = Buffer.concat([Buffer.from(`${asideOf(entry)}/`), Buffer.from(path, 'latin1')]);
     await move(from, join(to, String(index)));
   }
   if (repository)

@@ -1,10 +1,11 @@
 import { existsSync } from 'node:fs';
 import { DomainError } from '../../kernel/errors.js';
-import { findStakes, moduleStakes, type Stake, type Stakes, unpushedCommits } from './at-stake.js';
+import { commitStakes, findStakes, moduleStakes, type Stake, type Stakes } from './at-stake.js';
 import type { Entry } from './journal.js';
+import { MAX_COMMITS, recordedCommits, unpushedCommits } from './lost-commits.js';
 import type { Pinned } from './pinned.js';
 import { firstCommit } from './refs.js';
-import { finishRemoval, moveNested, type RemovalContext } from './removal.js';
+import { asideOf, finishRemoval, moveNested, putBack, type RemovalContext, setAside } from './removal.js';
 import type { Git, Repository } from './repository.js';
 import { makeRescue, rescueHead, type RescueResult } from './rescue.js';
 import type { Rescue } from './rescue-store.js';
@@ -24,7 +25,14 @@ export interface RemoveOptions {
   readonly dryRun?: boolean;
 }
 
-type Context = RemovalContext & { readonly repository: Repository };
+type Place = RemovalContext & { readonly repository: Repository };
+
+type Context = Place & {
+  /** Sessions of which a process works in a folder. */
+  readonly sessionsIn: (folder: string) => Promise<readonly string[]>;
+  /** Whoever asked does not wait any more, and takes the worktree for one that is there. */
+  readonly givenUp: () => boolean;
+};
 
 /**
  * Removes a worktree when nothing would be lost, or by force after that was put aside. One whose removal has begun is
@@ -33,28 +41,73 @@ type Context = RemovalContext & { readonly repository: Repository };
  */
 export async function removeWorktree(entry: Entry, context: Context, options: RemoveOptions): Promise<RemoveResult> {
   const begun = entry.state === 'removing';
+  refuseGivenUp(context);
   if (begun && !options.dryRun) return goOnRemoving(entry, context);
-  const { stakes, truncated, incomplete } = await inspect(entry, context);
-  const none = { rescue: undefined, branchDeleted: false };
-  if (options.dryRun || (stakes.length > 0 && !options.force)) {
-    return { removed: false, stakes, truncated, incomplete, ...none };
-  }
+  const found = await lookAt(entry, context, options);
+  if (options.dryRun || isRefused(found, options)) return refused(found);
   const branchCommit = options.deleteBranch ? await deletableBranch(entry, context.repository) : null;
   const removing: Entry = { ...entry, state: 'removing', removal: { branchCommit, rescue: null, nested: [] } };
   await context.journal.write(removing);
-  let rescue: RescueResult | undefined;
-  try {
-    rescue = await putAside(entry, context, { stakes, truncated, incomplete });
-  } catch (error) {
+  const made = await prepare(removing, context, options).catch(async (error: unknown) => {
     // Nothing of it is gone yet. When not even this can be written, the next try inspects it again.
-    await context.journal.write(entry).catch(() => undefined);
+    await keep(entry, context).catch(() => undefined);
     throw error;
-  }
-  return finish(removing, context, rescue);
+  });
+  if (!('refusal' in made)) return finish(removing, context, made.rescue);
+  await keep(entry, context);
+  return refused(made.refusal);
 }
 
+/**
+ * Moves the folder out of everybody's reach and looks again: since the first look something may have been written.
+ * @returns what is at stake now, or what was put aside
+ */
+async function prepare(
+  entry: Entry,
+  context: Context,
+  options: RemoveOptions,
+): Promise<{ readonly refusal: Stakes } | { readonly rescue: RescueResult | undefined }> {
+  await setAside(entry);
+  const found = await lookAt(entry, context, options);
+  if (isRefused(found, options)) return { refusal: found };
+  const rescue = await putAside(entry, context, found);
+  refuseGivenUp(context);
+  return { rescue };
+}
+
+/** It stays: first the folder, so that a start which finds it half-way never misses it. */
+async function keep(entry: Entry, { journal }: Context): Promise<void> {
+  await putBack(entry);
+  await journal.write(entry);
+}
+
+function refuseGivenUp({ givenUp }: Context): void {
+  if (givenUp()) throw new DomainError('REQUEST_TIMEOUT', 'The caller gave up before the worktree was removed.');
+}
+
+const isRefused = ({ stakes, truncated }: Stakes, { force }: RemoveOptions): boolean =>
+  !force && (stakes.length > 0 || truncated);
+
+const refused = (found: Stakes): RemoveResult => ({
+  ...found,
+  ...{ removed: false, rescue: undefined, branchDeleted: false },
+});
+
+/** By force, sessions in it are the gateway's to end. */
+async function lookAt(entry: Entry, context: Context, { force, dryRun }: RemoveOptions): Promise<Stakes> {
+  const found = await inspect(entry, context);
+  if (force && dryRun !== true) return found;
+  const sessions = await context.sessionsIn(folderOf(entry));
+  const live = sessions.map((id) => ({ kind: 'session' as const, what: Buffer.from(id) }));
+  return { ...found, stakes: [...live, ...found.stakes] };
+}
+
+/** Where its folder is now. */
+const folderOf = (entry: Entry): string => (existsSync(asideOf(entry)) ? asideOf(entry) : entry.path);
+
 /** Goes on with a removal that failed or was killed half-way: what is there now is put aside too, before it goes. */
-export async function goOnRemoving(entry: Entry, context: Context): Promise<RemoveResult> {
+export async function goOnRemoving(entry: Entry, context: Place): Promise<RemoveResult> {
+  await setAside(entry);
   const first = entry.removal?.rescue;
   const kept = first ? await context.rescues.read(first) : undefined;
   if (kept) await moveNested(entry, context.rescues.file(kept.id, 'nested'), context.repository);
@@ -71,7 +124,7 @@ function isWork({ kind }: Stake): boolean {
   return kind !== 'stash' && kind !== 'operation';
 }
 
-async function finish(entry: Entry, context: Context, made?: RescueResult, kept?: Rescue): Promise<RemoveResult> {
+async function finish(entry: Entry, context: Place, made?: RescueResult, kept?: Rescue): Promise<RemoveResult> {
   const removing = made ? { ...entry, removal: nestedIn(entry, made) } : entry;
   if (made) await context.journal.write(removing);
   const branchDeleted = await finishRemoval(removing, context);
@@ -89,9 +142,10 @@ function nestedIn({ removal }: Entry, { rescue, nested }: RescueResult): NonNull
   return { branchCommit: removal?.branchCommit ?? null, rescue: rescue.id, nested: [...nested] };
 }
 
-async function inspect(entry: Entry, { repository }: Context, kept: readonly string[] = []): Promise<Stakes> {
-  if (!existsSync(entry.path)) return commitStakes(entry, repository, kept);
-  const worktree = await Worktree.open(entry, repository);
+async function inspect(entry: Entry, { repository }: Place, kept: readonly string[] = []): Promise<Stakes> {
+  const folder = folderOf(entry);
+  if (!existsSync(folder)) return stakesWithout(entry, repository, kept);
+  const worktree = await Worktree.open({ ...entry, path: folder }, repository);
   try {
     return await findStakes(worktree, kept);
   } finally {
@@ -101,31 +155,38 @@ async function inspect(entry: Entry, { repository }: Context, kept: readonly str
 
 async function putAside(
   entry: Entry,
-  { repository, rescues }: Context,
+  { repository, rescues: store }: Place,
   { stakes, incomplete }: Stakes,
 ): Promise<RescueResult | undefined> {
-  if (stakes.length === 0) return undefined;
   // What is not known cannot be put aside.
   if (incomplete) throw new DomainError('WOULD_LOSE_WORK', 'More is at stake than can be put aside.');
-  if (!existsSync(entry.path)) return withRecord(entry, repository, (git) => rescueHead(git, entry, stakes, rescues));
-  const worktree = await Worktree.open(entry, repository);
+  if (stakes.length === 0) return undefined;
+  const folder = folderOf(entry);
+  if (!existsSync(folder)) {
+    return withRecord(entry, repository, (git, admin) => rescueHead(git, admin, { entry, stakes, store }));
+  }
+  const worktree = await Worktree.open({ ...entry, path: folder }, repository);
   try {
-    return await makeRescue(worktree, stakes, rescues);
+    return await makeRescue(worktree, stakes, store);
   } finally {
     worktree.close();
   }
 }
 
 /** Somebody has deleted the folder: only commits are left, of the branch, of a HEAD that may be on none, of submodules. */
-async function commitStakes(entry: Entry, repository: Repository, kept: readonly string[]): Promise<Stakes> {
-  const commits = await withRecord(entry, repository, (git) => {
-    return unpushedCommits(git, entry, ['HEAD', `refs/heads/${entry.branch}`], kept);
-  });
+async function stakesWithout(entry: Entry, repository: Repository, kept: readonly string[]): Promise<Stakes> {
   const branch = await unpushedCommits(repository, entry, [`refs/heads/${entry.branch}`], kept);
-  const all = [...new Set([...(commits ?? []), ...branch])];
-  const stakes = all.map((commit) => ({ kind: 'unpushed_commits' as const, what: Buffer.from(commit) }));
-  const modules = await withRecord(entry, repository, (_, admin) => Promise.resolve(moduleStakes(admin)));
-  return { stakes: [...stakes, ...(modules ?? [])], truncated: false, incomplete: false };
+  const found = await withRecord(entry, repository, async (git, admin) => ({
+    commits: await unpushedCommits(git, entry, ['HEAD', `refs/heads/${entry.branch}`], kept),
+    recorded: await recordedCommits(git, entry, admin, kept),
+    modules: moduleStakes(admin),
+  }));
+  const { commits = [], recorded = { commits: [], unknown: [] }, modules = [] } = found ?? {};
+  return {
+    stakes: [...commitStakes([...commits, ...branch], recorded), ...modules],
+    truncated: [commits, branch, recorded.commits].some(({ length }) => length >= MAX_COMMITS),
+    incomplete: recorded.unknown.length > 0,
+  };
 }
 
 /**

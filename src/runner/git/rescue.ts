@@ -10,6 +10,8 @@ import { newId } from '../../kernel/ids.js';
 import type { Stake } from './at-stake.js';
 import { diskError, syncFile, syncFolder } from './durable.js';
 import type { Entry } from './journal.js';
+import { gather, recordedHeads } from './lost-commits.js';
+import type { Pinned } from './pinned.js';
 import { firstCommit } from './refs.js';
 import type { Git } from './repository.js';
 import { BlobMaker, type KeptFile, listFiles, withoutSlash } from './rescue-files.js';
@@ -52,22 +54,35 @@ export async function makeRescue(
 /**
  * Puts aside the HEAD of a worktree whose folder is gone, in the same shape, and what git keeps for its submodules.
  * @param git in git's record of the worktree
- * @returns undefined when there is no commit
+ * @param admin that record
  */
 export async function rescueHead(
   git: Git,
-  entry: Entry,
-  stakes: readonly Stake[],
-  store: RescueStore,
-): Promise<RescueResult | undefined> {
-  const head = await firstCommit(git, ['HEAD']);
-  if (!head) return undefined;
-  const tree = (await git.run(['rev-parse', '--verify', `${head.commit}^{tree}`])).stdout.toString().trimEnd();
-  const index = await makeCommit(git, tree, [head.commit], 'index');
-  const commit = await makeCommit(git, tree, [head.commit, index], `Gatehouse rescue of ${entry.name}\n`);
+  admin: Pinned,
+  { entry, stakes, store }: { readonly entry: Entry; readonly stakes: readonly Stake[]; readonly store: RescueStore },
+): Promise<RescueResult> {
+  const head = (await firstCommit(git, ['HEAD']))?.commit;
+  const tree = await treeOf(git, head);
+  const parents = head === undefined ? [] : [head];
+  const index = await makeCommit(git, tree, [...parents, ...(await recorded(git, entry, admin, tree))], 'index');
+  const commit = await makeCommit(git, tree, [...parents, index], `Gatehouse rescue of ${entry.name}\n`);
   const modules = stakes.filter(({ kind }) => kind === 'submodule');
   const nested = modules.map(({ what }) => withoutSlash(what).toString('latin1'));
   return { rescue: await keep(git, entry, store, { id: newId(), commit }), nested };
+}
+
+/** Commits that go with git's record of the worktree: they are kept as parents of the index, beside HEAD. */
+async function recorded(git: Git, entry: Entry, admin: Pinned, tree: string): Promise<readonly string[]> {
+  const make = (parents: readonly string[]): Promise<string> =>
+    makeCommit(git, tree, parents, 'commits without a name');
+  return gather(await recordedHeads(git, entry, admin), make);
+}
+
+/** @returns that of no files without a commit */
+async function treeOf(git: Git, commit: string | undefined): Promise<string> {
+  const args =
+    commit === undefined ? ['hash-object', '-w', '-t', 'tree', '/dev/null'] : ['rev-parse', `${commit}^{tree}`];
+  return (await git.run(args)).stdout.toString().trimEnd();
 }
 
 interface Made {
@@ -131,15 +146,15 @@ class RescueMaker {
     const head = await firstCommit(this.worktree, ['HEAD']);
     const parents = head ? [head.commit] : [];
     const staged = await this.#stagedEntries();
-    const index = await this.#commit(await this.#tree(staged), parents, 'index');
+    const tree = await this.#tree(staged);
+    const others = await recorded(this.worktree, this.worktree.entry, this.worktree.admin, tree);
+    const index = await this.#commit(tree, [...parents, ...others], 'index');
     const changes = await this.#changes(stakes);
     const content = await this.#tree([...staged, ...changes.map((file) => this.#line(file))]);
-    const others = await this.#otherFiles(stakes);
-    const untracked =
-      others.length === 0
-        ? []
-        : [await this.#commit(await this.#tree(others.map((file) => this.#line(file))), [], 'untracked files')];
-    const kept = [...changes.filter((each) => 'blob' in each), ...others];
+    const files = await this.#otherFiles(stakes);
+    const lines = files.map((file) => this.#line(file));
+    const untracked = files.length === 0 ? [] : [await this.#commit(await this.#tree(lines), [], 'untracked files')];
+    const kept = [...changes.filter((each) => 'blob' in each), ...files];
     const message = `Gatehouse rescue of ${this.worktree.entry.name}\n${modeLines(kept)}`;
     return this.#commit(content, [...parents, index, ...untracked], message);
   }

@@ -52,6 +52,14 @@ const PLAIN: readonly Setting[] = [
   ['core.ignoreStat', 'false'],
   ['core.trustctime', 'true'],
   ['core.checkStat', 'default'],
+  // The names and kinds that there are: with other settings one file passes for another.
+  ['core.ignoreCase', 'false'],
+  ['core.precomposeUnicode', 'false'],
+  ['core.fileMode', 'true'],
+  ['core.symlinks', 'true'],
+  // What a program wrote into the index about files that it is not to look for.
+  ['core.untrackedCache', 'false'],
+  ['core.splitIndex', 'false'],
   ['core.quotePath', 'false'],
   ['color.ui', 'false'],
   ['diff.noprefix', 'false'],

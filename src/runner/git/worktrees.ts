@@ -7,7 +7,7 @@ import { addWorktree, checkCreate, type CreateRequest, fillWorktree, planWorktre
 import { makeFolder, withDiskChecked } from './durable.js';
 import { type Entry, Journal } from './journal.js';
 import { Locks } from './locks.js';
-import { finishRemoval, undoCreation } from './removal.js';
+import { asideOf, finishRemoval, undoCreation } from './removal.js';
 import { goOnRemoving, type RemoveOptions, type RemoveResult, removeWorktree } from './remove.js';
 import { fetchRemote, type NetworkContext } from './remote.js';
 import type { Repository } from './repository.js';
@@ -32,11 +32,15 @@ export class Worktrees {
   readonly #opened = Promise.withResolvers<undefined>();
   #sweep: NodeJS.Timeout | undefined;
 
-  /** @param root where they are made; one folder for each tenant */
+  /**
+   * @param root where they are made; one folder for each tenant
+   * @param sessionsIn sessions of which a process works in a folder
+   */
   constructor(
     private readonly root: string,
     readonly network: NetworkContext,
     private readonly log: Logger,
+    private readonly sessionsIn: (folder: string) => Promise<readonly string[]>,
   ) {
     this.#journal = new Journal(join(root, '.journal'), log);
     this.#rescues = new RescueStore(join(root, '.rescues'), log);
@@ -100,14 +104,18 @@ export class Worktrees {
     return this.#locks.hold(gitDir, () => this.read(id, use));
   }
 
-  /** @throws DomainError NOT_FOUND, WOULD_LOSE_WORK */
-  async remove(id: string, options: RemoveOptions): Promise<RemoveResult> {
+  /**
+   * @param givenUp whether the caller does not wait any more: before it is the call's turn, much time may pass
+   * @throws DomainError NOT_FOUND, WOULD_LOSE_WORK, REQUEST_TIMEOUT when the caller gave up before
+   */
+  async remove(id: string, options: RemoveOptions, givenUp = (): boolean => false): Promise<RemoveResult> {
     const { gitDir } = await this.#find(id);
     return this.#locks.hold(gitDir, async () => {
       const entry = await this.#find(id);
       const repository = await this.#repositoryOf(entry);
       try {
-        return await removeWorktree(entry, { ...this.#context, repository }, options);
+        const context = { ...this.#context, repository, givenUp, sessionsIn: this.sessionsIn };
+        return await removeWorktree(entry, context, options);
       } finally {
         repository.close();
       }
@@ -223,7 +231,8 @@ export class Worktrees {
 
   /** The repository is gone: what is in the folder can neither be inspected nor put aside, so it stays. */
   async #finishWithout(entry: Entry): Promise<void> {
-    if (existsSync(entry.path)) throw new DomainError('REPOSITORY_NOT_ALLOWED', 'The worktree’s repository is gone.');
+    if ([entry.path, asideOf(entry)].some((folder) => existsSync(folder)))
+      throw new DomainError('REPOSITORY_NOT_ALLOWED', 'The worktree’s repository is gone.');
     await finishRemoval(entry, { ...this.#context, repository: undefined });
   }
 }
