@@ -1,5 +1,5 @@
-import { lstatSync, readlinkSync, rmSync, symlinkSync } from 'node:fs';
-import { connect } from 'node:net';
+import { constants, lstatSync, openSync, readlinkSync, rmSync, symlinkSync } from 'node:fs';
+import { connect, createServer } from 'node:net';
 import { setTimeout } from 'node:timers/promises';
 import { errnoOf } from './errno.js';
 
@@ -28,6 +28,35 @@ export async function claimSocket(path: string, bind: () => Promise<void>): Prom
   } finally {
     rmSync(claim, { force: true });
   }
+}
+
+/** In a claimed folder; whoever claimed it answers there. */
+const FOLDER_SOCKET = '.claim';
+/** A runner that is going away may answer for a moment longer. */
+const FOLDER_WAIT_MS = 5000;
+const FOLDER_RETRY_MS = 100;
+
+/**
+ * Claims a folder for this process, for as long as it lives.
+ * @returns false when another process has it
+ */
+export async function claimFolder(folder: string): Promise<boolean> {
+  // The path of a socket may have a hundred bytes only. The descriptor stays open with the claim.
+  const handle = `/proc/self/fd/${String(openSync(folder, constants.O_RDONLY | constants.O_DIRECTORY))}`;
+  const socket = `${handle}/${FOLDER_SOCKET}`;
+  const began = performance.now();
+  while (!(await claimSocket(socket, () => answerAt(socket)))) {
+    if (performance.now() - began > FOLDER_WAIT_MS) return false;
+    await setTimeout(FOLDER_RETRY_MS);
+  }
+  return true;
+}
+
+function answerAt(path: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const server = createServer((socket) => socket.destroy()).unref();
+    server.once('error', reject).listen(path, resolve);
+  });
 }
 
 /** A symbolic link is made at once or not at all, and says whose it is. */

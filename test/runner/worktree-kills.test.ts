@@ -108,7 +108,7 @@ describe('a machine', () => {
     try {
       await runner.run(['--worktree-root', join(small, 'worktrees')]);
       expect(await refusal(runner.create('killed'))).toBe('DISK_FULL');
-      expect(readdirSync(join(small, 'worktrees')).toSorted()).toEqual(['.journal', '.rescues']);
+      expect(readdirSync(join(small, 'worktrees')).toSorted()).toEqual(['.claim', '.journal', '.rescues']);
       expect(readdirSync(join(small, 'worktrees', '.journal'))).toEqual([]);
     } finally {
       await runner.kill();

@@ -1,6 +1,5 @@
 /** What happens beside a removal: callers who give up, sessions that come, files that are written, a runner that dies. */
-import { execFileSync } from 'node:child_process';
-import { chmodSync, existsSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { pino } from 'pino';
@@ -12,7 +11,7 @@ import { removeWorktree, type RemoveResult } from '../../src/runner/git/remove.j
 import { RescueStore } from '../../src/runner/git/rescue-store.js';
 import { baseEnvironment } from '../../src/runner/git/settings.js';
 import { git, GitRunner, type Made, refusal, write } from './git-runner.js';
-import { until } from './until.js';
+import { Holding } from './holding-git.js';
 
 let runner: GitRunner;
 let made = 0;
@@ -37,40 +36,11 @@ async function rescueOf(id: string): Promise<string> {
   return rescues.find(({ worktree_id }) => worktree_id === id)?.ref ?? 'none';
 }
 
-/** A runner whose calls of one git command wait, until they are let go. */
-class Holding {
-  readonly #hold: string;
-  readonly #held: string;
-
-  constructor(folder: string) {
-    this.#hold = join(folder, 'hold');
-    this.#held = join(folder, 'held');
-    const real = execFileSync('bash', ['-c', 'command -v git'], { encoding: 'utf8' }).trim();
-    const waits = `touch '${this.#held}'; while [ -e '${this.#hold}' ]; do sleep 0.02; done`;
-    const script = `if [ -e '${this.#hold}' ] && [ "$1" = "$(cat '${this.#hold}')" ]; then ${waits}; fi`;
-    write(join(folder, 'bin'), { git: `#!/bin/bash\n${script}\nexec ${real} "$@"\n` });
-    chmodSync(join(folder, 'bin', 'git'), 0o755);
-  }
-
-  hold(command: string): void {
-    rmSync(this.#held, { force: true });
-    writeFileSync(this.#hold, command);
-  }
-
-  async held(): Promise<void> {
-    await until(() => existsSync(this.#held), 'git is held');
-  }
-
-  letGo(): void {
-    rmSync(this.#hold);
-  }
-}
-
 describe('a removal that waits for its turn', () => {
   it('is not done when its caller has given up meanwhile', async () => {
     const holding = new Holding(runner.folder);
     await runner.kill();
-    await runner.run([], { ...process.env, PATH: `${runner.folder}/bin:${process.env['PATH'] ?? ''}` });
+    await runner.run([], holding.environment);
     const { id, path } = await start();
     write(path, { a: '1' });
     holding.hold('commit-tree');
@@ -90,6 +60,8 @@ describe('a removal that waits for its turn', () => {
 
   it('killed while it puts things aside loses nothing, and is ended by the next start', async () => {
     const holding = new Holding(runner.folder);
+    await runner.kill();
+    await runner.run([], holding.environment);
     const { id, path, repository } = await start();
     write(path, { precious: 'x' });
     holding.hold('commit-tree');

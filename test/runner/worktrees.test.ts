@@ -40,7 +40,7 @@ describe('a worktree', () => {
     expect(git(repository, 'worktree', 'list').split('\n')).toHaveLength(1);
     expect(git(repository, 'branch', '--list')).toBe('* main');
     expect(existsSync(join(repository, '.git', 'worktrees', worktree.path.split('/').at(-1) ?? ''))).toBe(false);
-    expect(readdirSync(runner.worktrees).toSorted()).toEqual(['.journal', '.rescues']);
+    expect(readdirSync(runner.worktrees).toSorted()).toEqual(['.claim', '.journal', '.rescues']);
     expect(await refusal(runner.status(worktree.id))).toBe('NOT_FOUND');
   });
 

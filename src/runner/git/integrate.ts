@@ -54,7 +54,13 @@ export async function integrate(worktree: Worktree, request: IntegrateRequest): 
   if (typeof made !== 'string') return { result: 'conflict', head: head.commit, conflicts: made.conflicts };
   await refuseOverwriting(worktree, head.commit, made);
   await checkOut(worktree, head.commit, made);
-  await moveHead(worktree, made, head.commit, `${request.mode}: ${asked}`, env);
+  try {
+    await moveHead(worktree, made, head.commit, `${request.mode}: ${asked}`, env);
+  } catch (error) {
+    // Somebody has committed meanwhile: what came must not look like changes of theirs.
+    await checkOut(worktree, made, head.commit).catch(() => undefined);
+    throw error;
+  }
   return { result: 'done', head: made, conflicts: [] };
 }
 

@@ -3,6 +3,7 @@ import { realpath } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
 import { DomainError } from '../../kernel/errors.js';
+import { claimFolder } from '../claim.js';
 import { addWorktree, checkCreate, type CreateRequest, fillWorktree, planWorktree } from './create.js';
 import { makeFolder, withDiskChecked } from './durable.js';
 import { type Entry, Journal } from './journal.js';
@@ -54,7 +55,8 @@ export class Worktrees {
     } catch (error) {
       this.log.error({ err: error, folder: this.root }, 'worktrees cannot be served');
       this.#opened.promise.catch(() => undefined);
-      this.#opened.reject(new DomainError('GIT_FAILED', 'The runner’s folder for worktrees cannot be used.'));
+      const told = error instanceof DomainError ? error : cannotServe('The folder for worktrees cannot be used.');
+      this.#opened.reject(told);
     }
   }
 
@@ -185,6 +187,8 @@ export class Worktrees {
 
   async #start(): Promise<void> {
     await makeFolder(this.root);
+    // What another is making or putting aside would look like what a killed runner left.
+    if (!(await claimFolder(this.root))) throw cannotServe('Another runner uses the folder for worktrees.');
     await this.#journal.open();
     await this.#rescues.open();
     await this.#sweepRescues(() => this.#rescues.removeUnfinished());
@@ -236,6 +240,8 @@ export class Worktrees {
     await finishRemoval(entry, { ...this.#context, repository: undefined });
   }
 }
+
+const cannotServe = (why: string): DomainError => new DomainError('GIT_FAILED', why);
 
 function notReady({ state }: Entry): DomainError {
   return new DomainError('WORKTREE_NOT_READY', `The worktree is ${state}.`);
