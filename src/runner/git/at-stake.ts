@@ -66,15 +66,15 @@ export async function findStakes(worktree: Worktree, kept: readonly string[] = [
   ]);
   const begun = entry.state === 'removing';
   const there = status.changes.filter((change) => !begun || change.worktree !== 'D');
-  const anew = there.filter((change) => isRegenerable(worktree, change)).map(({ path }) => path);
+  const anew = new Set(there.filter((change) => isRegenerable(worktree, change)).map(({ path }) => path));
   const copies = await unchangedCopies(worktree);
   const changes = there.flatMap(stakesOf).filter(({ kind, what }) => {
-    return kind !== 'ignored' || !(anew.includes(what) || copies.has(what.toString()));
+    return kind !== 'ignored' || !(anew.has(what) || copies.has(what.toString()));
   });
   const operation = operationOf(worktree);
   const all = [
     ...changes,
-    ...(await repositoryStakes(worktree, index, { nested, anew })),
+    ...(await repositoryStakes(worktree, index, { nested, anew: [...anew] })),
     ...hiddenIn(worktree, index).map((what): Stake => ({ kind: 'unstaged', what })),
     ...commitStakes(commits, recorded),
     ...named('stash', stashes),
