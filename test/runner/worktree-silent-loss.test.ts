@@ -184,6 +184,20 @@ describe('commits without a branch', () => {
     return git(path, 'rev-parse', 'HEAD');
   };
 
+  it('that an amended commit or a rebase took the place of are no work any more', async () => {
+    const { id, path, repository, branch } = await start();
+    write(path, { mine: '1' });
+    git(path, 'add', '.');
+    commit(path, 'first try');
+    git(path, 'commit', '-q', '--amend', '-m', 'second try');
+    write(repository, { theirs: '1' });
+    git(repository, 'add', '.');
+    commit(repository, 'meanwhile');
+    git(path, 'rebase', '-q', 'main');
+    git(repository, 'merge', '-q', branch);
+    expect(await runner.remove(id)).toMatchObject({ removed: true });
+  });
+
   it('that only the worktree’s own refs and the log of its HEAD know are told and kept', async () => {
     const { id, path, repository } = await start();
     const lost = commit(path, 'reset');

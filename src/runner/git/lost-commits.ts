@@ -26,6 +26,8 @@ const NAMING = [
   ...['rebase-merge', 'rebase-apply'].flatMap((folder) => [`${folder}/autostash`, `${folder}/orig-head`]),
 ];
 const LOG = 'logs/HEAD';
+/** What git, and we, say in the log where a commit was replaced by another on purpose: nothing of the one before is lost. */
+const REPLACED = /^[^\t]*\t(?:commit \(amend\)|rebase|pull --rebase)[: ]/;
 const ID = /^[0-9a-f]{40}(?:[0-9a-f]{24})?$/;
 
 /** What git's record of a worktree leads to, and no branch. */
@@ -63,8 +65,8 @@ export async function recordedCommits(
   admin: Pinned,
   kept: readonly string[] = [],
 ): Promise<Recorded> {
-  const { tips, unknown } = await recordedTips(git, admin);
-  const lines = await lostLines(git, entry, { tips, kept, max: MAX_COMMITS });
+  const { tips, replaced, unknown } = await recordedTips(git, admin);
+  const lines = await lostLines(git, entry, { tips, kept: [...kept, ...replaced], max: MAX_COMMITS });
   return { commits: lines.map(([commit = '']) => commit), unknown };
 }
 
@@ -118,6 +120,8 @@ async function lostLines(
 
 interface Tips {
   readonly tips: readonly string[];
+  /** Commits that others took the place of. */
+  readonly replaced: readonly string[];
   readonly unknown: readonly string[];
 }
 
@@ -125,18 +129,29 @@ async function recordedTips(git: Git, admin: Pinned): Promise<Tips> {
   const refs = await git.run(['for-each-ref', '--format=%(objectname)', ...OWN_REFS]);
   const read = await Promise.all([LOG, ...NAMING].map((name) => readIds(admin, name)));
   const unknown = [LOG, ...NAMING].filter((_, index) => read[index] === undefined);
-  const ids = [...new Set([...linesOf(refs.stdout), ...read.flatMap((found) => found ?? [])])];
-  return { tips: await commitsOf(git, ids), unknown };
+  const found = read.flatMap((each) => each ?? []);
+  const ids = [...new Set([...linesOf(refs.stdout), ...found.flatMap((each) => each.ids)])];
+  const replaced = [...new Set(found.flatMap((each) => each.replaced))];
+  return { tips: await commitsOf(git, ids), replaced: await commitsOf(git, replaced), unknown };
 }
 
-/** Every id in a file. @returns [] when there is none, undefined when it cannot be read or is too long */
-async function readIds(admin: Pinned, name: string): Promise<string[] | undefined> {
+interface Found {
+  readonly ids: readonly string[];
+  readonly replaced: readonly string[];
+}
+
+/** Every id in a file. @returns undefined when it cannot be read or is too long */
+async function readIds(admin: Pinned, name: string): Promise<Found | undefined> {
   const file = await openFile(admin, name);
-  if (file === undefined) return (await isHidden(admin, name)) ? undefined : [];
+  if (file === undefined) return (await isHidden(admin, name)) ? undefined : { ids: [], replaced: [] };
   try {
     if ((await file.stat()).size > MAX_LOG_BYTES) return undefined;
-    const text = await file.readFile('latin1');
-    return text.split('\n').flatMap((line) => line.split(' ', 2).filter((word) => ID.test(word) && !/^0+$/.test(word)));
+    const lines = (await file.readFile('latin1')).split('\n');
+    const idsOf = (line: string): string[] => line.split(' ', 2).filter((word) => ID.test(word) && !/^0+$/.test(word));
+    return {
+      ids: lines.flatMap(idsOf),
+      replaced: lines.filter((line) => REPLACED.test(line)).flatMap((line) => idsOf(line).slice(0, 1)),
+    };
   } finally {
     await file.close();
   }
