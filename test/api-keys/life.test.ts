@@ -122,7 +122,7 @@ describe('the life of an API key', () => {
   });
 
   it('expires', async () => {
-    const { id, key } = await makeKey(gateway, alice, { expires_at: fromNow(1500) });
+    const { id, key } = await makeKey(gateway, alice, { expires_at: fromNow(8000) });
     expect(await use(gateway, key)).toEqual([200]);
     await until('its end', async () => (await use(gateway, key))[0] === 401);
     expect((await keys(gateway, alice, 'GET', `/${id}`)).body['state']).toBe('expired');

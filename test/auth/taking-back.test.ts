@@ -195,7 +195,7 @@ describe('taking a right back closes the live terminals that rest on it, on ever
   });
 
   it('a share that ends by itself', async () => {
-    const expires_at = new Date(Date.now() + 2000).toISOString();
+    const expires_at = new Date(Date.now() + 8000).toISOString();
     const grantee = { kind: 'subject', name: 'gina' };
     await post(`/sessions/${session}/share`, { grantee, level: 'view', expires_at }, alice);
     const terminals = await Terminals.open(gateways, session, token({ sub: 'gina' }));
@@ -252,7 +252,7 @@ describe('taking a right back closes the live terminals that rest on it, on ever
 
   it('a token that ends', async () => {
     const iat = Math.floor(Date.now() / 1000);
-    const terminals = await Terminals.open(gateways, session, token({ iat: iat - 60, exp: iat + 4 }));
+    const terminals = await Terminals.open(gateways, session, token({ iat: iat - 60, exp: iat + 10 }));
     expect(await terminals.closed()).toEqual(everywhere(4001, 16, 'SESSION_EXPIRED'));
   });
 

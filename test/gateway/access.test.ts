@@ -181,7 +181,7 @@ describe('who may call', () => {
   });
 
   it('a connection ends with its credential, unless it was renewed', async () => {
-    const short = (): string => token({ iat: now - 60, exp: Math.floor(Date.now() / 1000) + 2 });
+    const short = (): string => token({ iat: now - 60, exp: Math.floor(Date.now() / 1000) + 8 });
     const [ending, renewed] = [
       await WsClient.open(gateway, '/ws', { credential: short() }),
       await WsClient.open(gateway, '/ws', { credential: short() }),

@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { TestGateway, token, until } from '../support/gateway.js';
 import { rest, startSession } from '../support/rest.js';
 import { ResumingClient } from '../support/resuming-client.js';
+import { untilSessionQuiet } from '../support/terminal-settings.js';
 import { WsClient } from '../support/ws-client.js';
 
 const VIEWERS = 50;
@@ -39,6 +40,7 @@ describe('fifty viewers of one flood', () => {
       ),
     );
     for (const { socket } of stalled) socket.pause();
+    await untilSessionQuiet(gateway, alice, id);
     const before = residentMib(gateway.pid);
     let most = 0;
     clients.find(({ mode }) => mode === 'controller')?.type('\n');

@@ -6,6 +6,7 @@ import fc from 'fast-check';
 import { pause, TestGateway, token, until } from '../support/gateway.js';
 import { rest, startSession } from '../support/rest.js';
 import { look, shown } from '../support/screens.js';
+import { untilSessionQuiet } from '../support/terminal-settings.js';
 import { WsClient } from '../support/ws-client.js';
 
 const SEED = Number(process.env['PROPERTY_SEED'] ?? 1);
@@ -143,6 +144,7 @@ describe('resuming', () => {
     const id = await startSession(gateway, alice, { command, ...SIZE });
     const clients = Array.from({ length: CLIENTS }, () => new Observer(gateway, alice, id, output));
     for (const client of clients.slice(0, before)) await client.attach(true);
+    await untilSessionQuiet(gateway, alice, id);
     await rest(gateway, alice, 'POST', `/api/v1/sessions/${id}/input`, { data: '\n' });
     let kills = 0;
     for (const { client: index, action: what, wait } of steps) {

@@ -6,6 +6,7 @@ import { TestGateway, token, until } from '../support/gateway.js';
 import { ResumingClient } from '../support/resuming-client.js';
 import { rest, startSession } from '../support/rest.js';
 import { runnerSessions } from '../support/runner-sessions.js';
+import { untilQuiet } from '../support/terminal-settings.js';
 import { onceEach, rowsPerSession } from '../support/trail.js';
 
 const SESSIONS = 100;
@@ -43,6 +44,7 @@ describe('killing the gateway while a hundred sessions print', () => {
       (id, index) => new ResumingClient([gateway], id, alice, index % 10 === 0 ? 'grpc' : 'websocket'),
     );
     await until('all attached', () => clients.every(({ mode }) => mode === 'controller'), 40_000);
+    for (const { pid = 0 } of (await runnerSessions(gateway)).values()) await untilQuiet(pid);
     const received = (): number => clients.reduce((sum, { next }) => sum + next, 0);
     for (const client of clients) client.type('\n');
     for (const part of [0.2, 0.5]) {

@@ -4,6 +4,7 @@ import type { AttachResponse__Output } from '../../src/generated/gatehouse/pty/v
 import { TestGateway, token, until } from '../support/gateway.js';
 import { type AttachStream, GrpcClient } from '../support/grpc-client.js';
 import { codeOf, rest, startSession } from '../support/rest.js';
+import { untilSessionQuiet } from '../support/terminal-settings.js';
 import { onceEach, rowsPerSession } from '../support/trail.js';
 import { WsClient } from '../support/ws-client.js';
 
@@ -98,6 +99,7 @@ describe('two gateways on one runner', () => {
     const id = await startSession(here, alice, { command: ['/bin/sh', '-c', 'stty raw -echo; read go; seq 1 200000'] });
     const controller = await attach(there, id);
     await controller.next('attached');
+    await untilSessionQuiet(here, alice, id);
     controller.send({ type: 'input', data: '\n' });
     expect(await controller.next('process_exited', 40_000)).toMatchObject({ exit_code: 0 });
     const all = Array.from({ length: 200_000 }, (_, index) => `${String(index + 1)}\n`).join('');

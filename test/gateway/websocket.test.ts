@@ -1,17 +1,9 @@
-import { execFileSync } from 'node:child_process';
-import { readlinkSync } from 'node:fs';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { TestGateway, token, until } from '../support/gateway.js';
 import { endOf, GrpcClient, refused } from '../support/grpc-client.js';
 import { rest, startSession } from '../support/rest.js';
+import { untilSessionQuiet } from '../support/terminal-settings.js';
 import { WsClient } from '../support/ws-client.js';
-
-/** The terminal settings of a process; nothing while it has no terminal yet. */
-function sttyOf(pid: number): string {
-  const terminal = readlinkSync(`/proc/${String(pid)}/fd/0`);
-  if (!terminal.startsWith('/dev/pts/')) return '';
-  return ` ${execFileSync('stty', ['-a', '-F', terminal], { encoding: 'utf8' })} `.replace(/\s+/g, ' ');
-}
 
 describe('WebSocket', () => {
   let gateway: TestGateway;
@@ -131,10 +123,7 @@ describe('WebSocket', () => {
     // Without the terminal's echo, which may fall into the middle of what cat writes.
     const quiet = await startSession(gateway, alice, { command: ['/bin/sh', '-c', 'stty -echo; exec cat'] });
     const ws = await WsClient.open(gateway, '/ws', { credential: alice });
-    await until('no echo', async () => {
-      const { body } = await rest(gateway, alice, 'GET', `/api/v1/sessions/${quiet}`);
-      return !sttyOf(Number(body['pid'])).includes(' echo ');
-    });
+    await untilSessionQuiet(gateway, alice, quiet);
     ws.send({ type: 'attach', session: quiet });
     const lines = Array.from({ length: 200 }, (_, index) => `line ${String(index)}`);
     for (const line of lines) ws.send({ type: 'input', data: `${line}\n` });

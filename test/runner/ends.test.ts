@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { findGroups } from '../../src/runner/control-groups.js';
+import { untilQuiet } from '../support/terminal-settings.js';
 import { alive, uniqueSleep } from './alive.js';
 import { RunnerProcess } from './runner-process.js';
 import { until } from './until.js';
@@ -86,10 +87,11 @@ describe('the end of a session', () => {
     writeFileSync(file, bytes);
     const sha256 = createHash('sha256').update(bytes).digest('hex');
     const runs = Array.from({ length: 100 }, async () => {
-      const { id } = await runner.startSession(['sh', '-c', `stty raw -echo; read go; exec cat ${file}`]);
+      const { id, pid = 0 } = await runner.startSession(['sh', '-c', `stty raw -echo; read go; exec cat ${file}`]);
       const link = await runner.link();
       link.keep = false;
       await link.attach(id);
+      await untilQuiet(pid);
       link.type('\n');
       await until(() => link.closed, 'the connection ends', 100_000);
       const [end] = link.messages.filter(({ type }) => type === 'process_exited');
