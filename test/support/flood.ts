@@ -17,6 +17,8 @@ export const upgrade = (credential: string): string =>
 export class Flood {
   /** How often the bytes were taken. */
   rounds = 0;
+  /** Bytes of the answers that were read. */
+  heard = 0;
   closed = false;
   #on = true;
 
@@ -41,7 +43,7 @@ export class Flood {
       socket.write(opening);
       setTimeout(write, 100);
     });
-    if (reading) socket.on('data', () => undefined);
+    if (reading) socket.on('data', ({ length }: Buffer) => (flood.heard += length));
     else socket.pause();
     socket.on('error', () => undefined);
     socket.on('close', () => {
