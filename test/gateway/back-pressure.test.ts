@@ -162,12 +162,12 @@ describe('a client that stops reading a flood', () => {
     const ws = await WsClient.open(gateway, `/ws/pty?id=${id}&mode=controller`, { credential: alice, binary: true });
     await until('some output', () => ws.bytes().length > MIB);
     ws.socket.pause();
-    let before = -1;
+    let [before, since] = [-1, 0];
     await until('the program to wait', async () => {
-      const last = before;
-      before = await written();
-      await pause(300);
-      return before === last;
+      const now = await written();
+      if (now !== before) [before, since] = [now, performance.now()];
+      await pause(100);
+      return performance.now() - since > 1500;
     });
     const resident = residentBytes(gateway.pid);
     await pause(1000);

@@ -180,7 +180,7 @@ describe('starting', () => {
 
 describe('an ended session', () => {
   it('is forgotten after its time', async () => {
-    const runner = await start('--retention-seconds', '1');
+    const runner = await start('--retention-seconds', '5');
     const { id } = await runner.startSession(['true']);
     expect(await runner.ended(id)).toMatchObject({ state: 'exited' });
     await until(async () => (await codeFrom(runner.session(id))).includes('not listed'), 'it is forgotten');

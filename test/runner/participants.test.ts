@@ -54,7 +54,8 @@ describe('everybody attached is told', () => {
   });
 
   it('that the program is held for a controller who does not keep up, and that it goes on', async () => {
-    const { id } = await runner.startSession(['/bin/sh', '-c', 'seq 1 100000000']);
+    // It begins when the one does not read any more: the other cannot fall behind what little comes then.
+    const { id } = await runner.startSession(['/bin/sh', '-c', 'read go; seq 1 100000000']);
     const slow = await runner.link();
     slow.keep = false;
     await slow.attach(id, { from: 0 });
@@ -62,8 +63,10 @@ describe('everybody attached is told', () => {
     viewer.keep = false;
     await viewer.attach(id, { from: 0, mode: 'viewer', user: 'bob' });
     slow.socket.pause();
+    slow.type('\n');
     await until(() => flow(viewer).length === 1, 'the viewer is told of the hold');
     expect(flow(viewer)).toEqual([{ type: 'flow_control', action: 'pause', reason: 'controller_lagging' }]);
+    await until(async () => viewer.next === (await runner.session(id)).output_next, 'the viewer has all there is');
     const held = viewer.bytes;
     await new Promise((resolve) => setTimeout(resolve, 300));
     expect(viewer.bytes).toBe(held);
@@ -98,7 +101,7 @@ describe('a client that reads nothing', () => {
     first?.socket.resume();
     await until(() => first !== undefined && told(first)?.participants[0]?.cols === 80 + steps, 'it hears the last');
     await runner.kill(id);
-  });
+  }, 180_000);
 
   it('but acknowledges is sent no more than it can take in, and goes on when it has', async () => {
     const { id } = await runner.startSession(['/bin/sh', '-c', 'stty raw; read go; head -c 3000000 /dev/zero; cat']);

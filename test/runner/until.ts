@@ -4,7 +4,7 @@ import { setTimeout } from 'node:timers/promises';
 export async function until(
   condition: () => boolean | Promise<boolean>,
   what: string,
-  limitMs = 15_000,
+  limitMs = 40_000,
 ): Promise<void> {
   for (const begin = Date.now(); !(await condition());) {
     if (Date.now() - begin > limitMs) throw new Error(`waited in vain until ${what}`);
