@@ -8,15 +8,14 @@ import { CuttingProxy } from '../support/cutting-proxy.js';
 import { TestGateway, token, until } from '../support/gateway.js';
 import { rest, startSession } from '../support/rest.js';
 
-const LONG_MS = 60_000;
+const LONG_MS = 120_000;
 const LIBRARY = resolve('dist/src/client');
 
 /** A page with a terminal that only counts and hashes, on the built library as it is. */
 const page = (url: string, session: string): string => `<!doctype html><title>a terminal</title><script type="module">
   import { AttachmentClient } from './client/index.js';
   const kept = [];
-  const bytes = async () => new Uint8Array(await new Blob(kept).arrayBuffer());
-  const seen = { attached: 0, losses: 0, snapshots: 0, end: null };
+  const seen = { length: 0, attached: 0, losses: 0, snapshots: 0, end: null };
   const client = new AttachmentClient(
     {
       url: ${JSON.stringify(url)},
@@ -28,6 +27,7 @@ const page = (url: string, session: string): string => `<!doctype html><title>a 
     {
       onOutput: (bytes, done) => {
         kept.push(bytes);
+        seen.length += bytes.length;
         requestAnimationFrame(done);
       },
       onSnapshot: () => (seen.snapshots += 1),
@@ -36,13 +36,12 @@ const page = (url: string, session: string): string => `<!doctype html><title>a 
       onEnd: (end) => (seen.end = end),
     },
   );
-  window.look = async () => {
-    // Before the bytes: whatever had come by the end is among them.
-    const so = { ...seen };
-    const whole = await bytes();
+  window.look = () => ({ ...seen, error: seen.end?.error?.message });
+  window.whole = async () => {
+    const bytes = new Uint8Array(await new Blob(kept).arrayBuffer());
     let hash = 0;
-    for (const byte of whole) hash = (Math.imul(hash, 31) + byte) | 0;
-    return { ...so, error: so.end?.error?.message, text: new TextDecoder().decode(whole.subarray(0, 20)), length: whole.length, hash };
+    for (const byte of bytes) hash = (Math.imul(hash, 31) + byte) | 0;
+    return { length: bytes.length, hash };
   };
   window.type = (text) => client.type(new TextEncoder().encode(text));
   client.connect();
@@ -85,7 +84,7 @@ const simpleHash = (text: string): number => {
     });
     proxy = await CuttingProxy.open(gateway.httpPort, (connection) => (connection < 2 ? 400_000 : Infinity));
     browser = await Chromium.open();
-  }, 120_000);
+  }, 180_000);
   afterAll(async () => {
     await browser.close();
     pages.closeAllConnections();
@@ -104,7 +103,7 @@ const simpleHash = (text: string): number => {
     session = await startSession(gateway, alice, { command: ['/bin/sh', '-c', script] });
     await browser.goTo(`${place}/`);
     let seen: Record<string, unknown> = {};
-    await until('the program', async () => (seen = await look())['text'] === 'ready\r\n', LONG_MS);
+    await until('the program', async () => (await look())['length'] === 'ready\r\n'.length, LONG_MS);
     expect(await browser.evaluate("window.type('go\\n')")).toBe('taken');
     await until(
       'the end',
@@ -113,10 +112,11 @@ const simpleHash = (text: string): number => {
     );
     const numbers = Array.from({ length: 30_000 }, (_, index) => `${String(index + 1)}\r\n`).join('');
     const expected = `ready\r\n22 111\r\n${numbers.repeat(8)}`;
-    expect(seen).toMatchObject({
-      ...{ attached: 3, losses: 2, snapshots: 0, end: { kind: 'exited', exitCode: 6 } },
-      ...{ length: expected.length, hash: simpleHash(expected) },
-    });
-    expect([tickets, proxy.cuts]).toEqual([3, 2]);
-  }, 150_000);
+    expect(seen).toMatchObject({ snapshots: 0, end: { kind: 'exited', exitCode: 6 } });
+    expect(await browser.evaluate('window.whole()')).toEqual({ length: expected.length, hash: simpleHash(expected) });
+    // Twice at least: on a slow machine a connection may be lost to something else as well.
+    expect(proxy.cuts).toBe(2);
+    expect(seen['losses']).toBeGreaterThanOrEqual(2);
+    expect([tickets, seen['attached']]).toEqual([proxy.connections, Number(seen['losses']) + 1]);
+  }, 300_000);
 });

@@ -62,8 +62,10 @@ describe('the audit trail', () => {
       bytes_in: 6,
     });
     expect(rows.every(({ success }) => success)).toBe(true);
+    const lineOf = (row: Record<string, unknown>) => gateway.log.find(({ id }) => id === row['id']);
+    await until('the lines of the log', () => rows.every((row) => lineOf(row) !== undefined));
     for (const row of rows) {
-      const line = gateway.log.find(({ id }) => id === row['id']);
+      const line = lineOf(row);
       expect(line).toMatchObject({
         audit: true,
         action: row['action'],

@@ -53,7 +53,7 @@ describe('what a caller may do', () => {
       many.close();
     }
     expect((await rest(gateway, bob, 'GET', '/api/v1/sessions')).body['items']).toEqual([]);
-    const denied = await gateway.audit({ action: 'authz.denied', user_id: 'bob', reason: 'NOT_FOUND' }, 8);
+    const denied = await gateway.audit({ action: 'authz.denied', user_id: 'bob', reason: 'NOT_FOUND' }, 10);
     const told = denied.map(({ resource, metadata }) => [(metadata as { permission: string }).permission, resource]);
     // Each once, however often and on however many transports it was tried.
     expect(told.map((each) => each.join(' ')).sort()).toEqual(

@@ -254,7 +254,7 @@ describe('a server and the sites of others', () => {
         'kept away',
         1006,
       ]);
-    }, 60_000);
+    }, 120_000);
 
     it('the same over TLS, with a certificate that the browser trusts', async () => {
       const server = `https://localhost:${String(secure.httpPort)}`;
@@ -265,7 +265,7 @@ describe('a server and the sites of others', () => {
       expect(await tries(other, server)).toEqual(['kept away', 'kept away', 'kept away', 1006]);
       const evil = `https://evil.test:${String(secure.httpPort)}`;
       expect(await tries(evil, evil)).toEqual([421, 421, 421, 1006]);
-    }, 60_000);
+    }, 120_000);
 
     it('a site whose name was made to lead here reads nothing and opens nothing', async () => {
       const here = `http://rebound.test:${String(gateway.httpPort)}`;
@@ -273,6 +273,6 @@ describe('a server and the sites of others', () => {
       expect(await tries(here, here)).toEqual([421, 421, 421, 1006]);
       const { text } = (await browser.evaluate(`({ text: document.body.innerText })`)) as { text: string };
       expect(text).toContain('HOST_NOT_ALLOWED');
-    }, 60_000);
+    }, 120_000);
   });
 });

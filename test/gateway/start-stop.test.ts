@@ -35,6 +35,9 @@ const lives = (pid: number): boolean => {
   }
 };
 
+/** For making a database and starting twice. */
+const STARTS_MS = 180_000;
+
 describe('starting and stopping, with everything embedded', () => {
   let gateway: TestGateway | undefined;
   const alice = token();
@@ -51,50 +54,62 @@ describe('starting and stopping, with everything embedded', () => {
     gateway = undefined;
   });
 
-  it('the first start shows a key that works; Ctrl-C leaves no process behind; the next start finds everything', async () => {
-    gateway = await TestGateway.start({}, { embedded: true });
-    const key = gateway.adminKey;
-    expect(gateway.stdout).toContain(`GATEHOUSE_TOKEN=${key} npx gatehouse run`);
-    expect((await rest(gateway, key, 'GET', '/api/v1/sessions')).status).toBe(200);
-    const id = await startSession(gateway, alice, { command: ['/bin/sleep', '1000'] });
-    const [runner = 0] = gateway.runnerPids();
-    const postmaster = postmasterPid(gateway);
-    expect([lives(runner), lives(postmaster)]).toEqual([true, true]);
-    expect(await gateway.end('SIGINT')).toBe(0);
-    expect([lives(runner), lives(postmaster)]).toEqual([false, false]);
-    expect(processesOf(gateway.dataDir)).toEqual([]);
-    const before = gateway.stdout.length;
-    await gateway.launch();
-    expect(gateway.stdout.slice(before)).not.toContain(key);
-    expect((await rest(gateway, key, 'GET', `/api/v1/sessions/${id}`)).body).toMatchObject({
-      state: 'killed',
-      reason: 'shutdown',
-    });
-  });
+  it(
+    'the first start shows a key that works; Ctrl-C leaves no process behind; the next start finds everything',
+    async () => {
+      gateway = await TestGateway.start({}, { embedded: true });
+      const key = gateway.adminKey;
+      expect(gateway.stdout).toContain(`GATEHOUSE_TOKEN=${key} npx gatehouse run`);
+      expect((await rest(gateway, key, 'GET', '/api/v1/sessions')).status).toBe(200);
+      const id = await startSession(gateway, alice, { command: ['/bin/sleep', '1000'] });
+      const [runner = 0] = gateway.runnerPids();
+      const postmaster = postmasterPid(gateway);
+      expect([lives(runner), lives(postmaster)]).toEqual([true, true]);
+      expect(await gateway.end('SIGINT')).toBe(0);
+      expect([lives(runner), lives(postmaster)]).toEqual([false, false]);
+      expect(processesOf(gateway.dataDir)).toEqual([]);
+      const before = gateway.stdout.length;
+      await gateway.launch();
+      expect(gateway.stdout.slice(before)).not.toContain(key);
+      expect((await rest(gateway, key, 'GET', `/api/v1/sessions/${id}`)).body).toMatchObject({
+        state: 'killed',
+        reason: 'shutdown',
+      });
+    },
+    STARTS_MS,
+  );
 
-  it('after kill -9 the next start adopts runner and PostgreSQL, with the live session', async () => {
-    gateway = await TestGateway.start({}, { embedded: true });
-    const id = await startSession(gateway, alice, { command: ['/bin/cat'] });
-    const [runner] = gateway.runnerPids();
-    const postmaster = postmasterPid(gateway);
-    await gateway.end('SIGKILL');
-    await gateway.launch();
-    expect([gateway.runnerPids()[0], postmasterPid(gateway)]).toEqual([runner, postmaster]);
-    expect((await rest(gateway, alice, 'GET', `/api/v1/sessions/${id}`)).body['state']).toBe('running');
-  });
+  it(
+    'after kill -9 the next start adopts runner and PostgreSQL, with the live session',
+    async () => {
+      gateway = await TestGateway.start({}, { embedded: true });
+      const id = await startSession(gateway, alice, { command: ['/bin/cat'] });
+      const [runner] = gateway.runnerPids();
+      const postmaster = postmasterPid(gateway);
+      await gateway.end('SIGKILL');
+      await gateway.launch();
+      expect([gateway.runnerPids()[0], postmasterPid(gateway)]).toEqual([runner, postmaster]);
+      expect((await rest(gateway, alice, 'GET', `/api/v1/sessions/${id}`)).body['state']).toBe('running');
+    },
+    STARTS_MS,
+  );
 
-  it('RUNNER_PERSIST=true keeps terminals over a stop', async () => {
-    gateway = await TestGateway.start({ RUNNER_PERSIST: 'true' }, { embedded: true });
-    const id = await startSession(gateway, alice, { command: ['/bin/cat'] });
-    const postmaster = postmasterPid(gateway);
-    await gateway.end('SIGTERM');
-    expect(gateway.runnerPids()).toHaveLength(1);
-    await gateway.launch();
-    expect((await rest(gateway, alice, 'GET', `/api/v1/sessions/${id}`)).body['state']).toBe('running');
-    await gateway.end('SIGTERM');
-    process.kill(postmaster, 'SIGINT');
-    await until('PostgreSQL ended', () => !lives(postmaster));
-  });
+  it(
+    'RUNNER_PERSIST=true keeps terminals over a stop',
+    async () => {
+      gateway = await TestGateway.start({ RUNNER_PERSIST: 'true' }, { embedded: true });
+      const id = await startSession(gateway, alice, { command: ['/bin/cat'] });
+      const postmaster = postmasterPid(gateway);
+      await gateway.end('SIGTERM');
+      expect(gateway.runnerPids()).toHaveLength(1);
+      await gateway.launch();
+      expect((await rest(gateway, alice, 'GET', `/api/v1/sessions/${id}`)).body['state']).toBe('running');
+      await gateway.end('SIGTERM');
+      process.kill(postmaster, 'SIGINT');
+      await until('PostgreSQL ended', () => !lives(postmaster));
+    },
+    STARTS_MS,
+  );
 
   it.each(['server.started', 'Gatehouse is ready'])('Ctrl-C just as it says “%s” is not lost', async (words) => {
     const prepared = await TestGateway.prepare();
@@ -109,28 +124,32 @@ describe('starting and stopping, with everything embedded', () => {
     await prepared.remove();
   });
 
-  it('secrets, logs and sockets are closed to other users, in a folder that is not', async () => {
-    gateway = await TestGateway.prepare({ AUTH_SECRET: '' }, { embedded: true });
-    mkdirSync(gateway.dataDir, { mode: 0o755 });
-    await gateway.launch();
-    expect(statSync(gateway.dataDir).mode & 0o777).toBe(0o755);
-    expect(gateway.log.filter(({ msg }) => /made one to sign tokens/.test(String(msg)))).toHaveLength(1);
-    const cluster = clusterOf(gateway);
-    const password = cluster.startsWith('/var') ? `${dirname(cluster)}.password` : 'postgres-password';
-    const modes = [
-      cluster,
-      password,
-      join(dirname(cluster), 'postgres.log'),
-      'auth-secret',
-      'runner.log',
-      'run',
-      'run/control.sock',
-      'run/bytes.sock',
-    ].map((name) => [name, (statSync(resolve(gateway?.dataDir ?? '', name)).mode & 0o077).toString(8)]);
-    expect(modes.filter(([, open]) => open !== '0')).toEqual([]);
-    const environment = readFileSync(`/proc/${String(gateway.runnerPids()[0])}/environ`, 'utf8');
-    expect(environment).not.toMatch(/SECRET|DATABASE|TOKEN/);
-  });
+  it(
+    'secrets, logs and sockets are closed to other users, in a folder that is not',
+    async () => {
+      gateway = await TestGateway.prepare({ AUTH_SECRET: '' }, { embedded: true });
+      mkdirSync(gateway.dataDir, { mode: 0o755 });
+      await gateway.launch();
+      expect(statSync(gateway.dataDir).mode & 0o777).toBe(0o755);
+      expect(gateway.log.filter(({ msg }) => /made one to sign tokens/.test(String(msg)))).toHaveLength(1);
+      const cluster = clusterOf(gateway);
+      const password = cluster.startsWith('/var') ? `${dirname(cluster)}.password` : 'postgres-password';
+      const modes = [
+        cluster,
+        password,
+        join(dirname(cluster), 'postgres.log'),
+        'auth-secret',
+        'runner.log',
+        'run',
+        'run/control.sock',
+        'run/bytes.sock',
+      ].map((name) => [name, (statSync(resolve(gateway?.dataDir ?? '', name)).mode & 0o077).toString(8)]);
+      expect(modes.filter(([, open]) => open !== '0')).toEqual([]);
+      const environment = readFileSync(`/proc/${String(gateway.runnerPids()[0])}/environ`, 'utf8');
+      expect(environment).not.toMatch(/SECRET|DATABASE|TOKEN/);
+    },
+    STARTS_MS,
+  );
 });
 
 describe('a start that cannot be', () => {

@@ -14,7 +14,7 @@ describe('a stop while calls are under way', () => {
   /** Whether it waited for something until its patience ended. */
   const cutOff = (): boolean => gateway.log.some(({ msg }) => msg === 'calls were cut off by the stop');
   /** Ends five seconds after it was asked to, by force. */
-  const stubborn = { command: ['/bin/sh', '-c', "trap '' HUP TERM; while :; do sleep 1; done"] };
+  const stubborn = { command: ['/bin/sh', '-c', "trap 'echo asked' HUP TERM; while :; do sleep 1; done"] };
 
   beforeEach(async () => {
     gateway = await TestGateway.start({ RUNNER_PERSIST: 'true' });
@@ -22,7 +22,8 @@ describe('a stop while calls are under way', () => {
   afterEach(() => gateway.remove());
 
   it('finishes and records them on every transport, and lets nothing new begin', async () => {
-    const [first, second, third] = await Promise.all([1, 2, 3].map(() => startSession(gateway, alice, stubborn)));
+    const ids = await Promise.all([1, 2, 3].map(() => startSession(gateway, alice, stubborn)));
+    const [first, second, third] = ids;
     const lines = ['Host: localhost', `Authorization: Bearer ${alice}`, '', ''];
     const request = (what: string): string => [`${what} HTTP/1.1`, ...lines].join('\r\n');
     let answers = '';
@@ -37,8 +38,11 @@ describe('a stop while calls are under way', () => {
     const ws = await WsClient.open(gateway, `/ws/pty?id=${third ?? ''}`, { credential: alice });
     await ws.next('attached');
     ws.send({ type: 'kill' });
-    await until('the kills to begin', async () => (await gateway.audit({ action: 'pty.attach' })).length === 1);
-    await new Promise((resolve) => setTimeout(resolve, 500));
+    for (const id of ids) {
+      const said = async (): Promise<string> =>
+        (await rest(gateway, alice, 'GET', `/api/v1/sessions/${id}/output?from=0`)).text;
+      await until('the kill to begin', async () => (await said()).includes('asked'));
+    }
 
     const ended = gateway.end('SIGTERM');
     await ws.next('goaway');

@@ -77,6 +77,7 @@ describe('survival', () => {
     ).toBe(4004);
     expect(await gateway.audit({ action: 'pty.lost', resource: `session:${id}` })).toHaveLength(1);
     expect(await gateway.audit({ action: 'runner.lost' })).not.toEqual([]);
+    await until('another one', async () => (await rest(gateway, null, 'GET', '/health/ready')).status === 200);
     await startSession(gateway, alice, { command: ['/bin/true'] });
   });
 

@@ -1,3 +1,5 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { TestGateway, token, until } from '../support/gateway.js';
 import { endOf, GrpcClient, refused } from '../support/grpc-client.js';
@@ -187,19 +189,21 @@ describe('WebSocket', () => {
   });
 
   it('input refused because the program does not read hinders no later input', async () => {
+    const go = join(gateway.dataDir, 'read-now');
     const deaf = await startSession(gateway, alice, {
-      command: ['/bin/sh', '-c', 'stty raw -echo; printf ready:; sleep 2; exec cat'],
+      command: ['/bin/sh', '-c', `stty raw -echo; printf ready:; until [ -e ${go} ]; do sleep 0.05; done; exec cat`],
     });
     const ws = await WsClient.open(gateway, `/ws/pty?id=${deaf}`, { credential: alice });
     await ws.sees('ready:');
     const paste = 'x'.repeat(60_000);
     for (let index = 0; index < 40; index += 1) ws.send({ type: 'input', data: paste });
     expect((await ws.next('error'))['code']).toBe('INPUT_FULL');
-    await ws.sees('x'.repeat(2_000_000), 0, 20_000);
+    writeFileSync(go, '');
+    await ws.sees('x'.repeat(2_000_000), 0, 60_000);
     ws.send({ type: 'input', data: 'heard' });
     await ws.sees('heard');
     ws.close();
-  });
+  }, 120_000);
 
   it('a new size, however it was asked for, is what everybody is told', async () => {
     const ws = await WsClient.open(gateway, `/ws/pty?id=${id}&cols=101&rows=31`, { credential: alice });

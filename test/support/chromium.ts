@@ -67,10 +67,11 @@ export class Chromium {
   /** Goes to a page, and waits until it is there. */
   async goTo(url: string): Promise<void> {
     await this.#ask('Page.navigate', { url });
-    await until(`the page ${url}`, async () => {
+    const isThere = async (): Promise<boolean> => {
       const now = await this.evaluate('[location.href, document.readyState].join()');
       return typeof now === 'string' && now.startsWith(new URL(url).origin) && now.endsWith(',complete');
-    });
+    };
+    await until(`the page ${url}`, isThere, START_MS);
   }
 
   /** The value of an expression in the page, or of the promise that it is. */

@@ -5,6 +5,7 @@ import type { AddressInfo } from 'node:net';
 export class CuttingProxy {
   /** Connections that were cut. */
   cuts = 0;
+  connections = 0;
   readonly #sockets = new Set<Socket>();
 
   private constructor(private readonly server: Server) {}
@@ -14,10 +15,9 @@ export class CuttingProxy {
    * @param lifeOf bytes, of both directions together, after which the connection of that number is cut; Infinity: never
    */
   static async open(port: number, lifeOf: (connection: number) => number): Promise<CuttingProxy> {
-    let connections = 0;
     const server = createServer((near) => {
-      proxy.#join(near, connect(port, '127.0.0.1'), lifeOf(connections));
-      connections += 1;
+      proxy.#join(near, connect(port, '127.0.0.1'), lifeOf(proxy.connections));
+      proxy.connections += 1;
     });
     const proxy = new CuttingProxy(server);
     await new Promise<void>((done) => server.listen(0, '127.0.0.1', done));
