@@ -10,6 +10,8 @@ import { neverPrinted, requireNoSecrets, secretsOf } from './log-scan.js';
 const MAIN = resolve('dist/src/main.js');
 export const SECRET = 'a-secret-for-tests-that-is-long-enough-0123456789';
 const READY_MS = 50_000;
+/** How long a row is waited for: edits of files are looked for every few seconds. */
+const AUDIT_MS = 20_000;
 /**
  * Hundreds of calls a minute are normal in a test. One about a limit sets that one; `PRODUCT_LIMITS` are those of .env.example.
  */
@@ -213,11 +215,10 @@ export class TestGateway {
   async audit(match: Record<string, unknown>, atLeast = 1): Promise<Record<string, unknown>[]> {
     const wanted = Object.entries(match);
     let rows: Record<string, unknown>[] = [];
-    for (let tries = 0; tries < 100; tries += 1) {
+    for (const deadline = Date.now() + AUDIT_MS; Date.now() < deadline; await pause(50)) {
       rows = await this.query('SELECT * FROM audit_trail ORDER BY timestamp, id');
       rows = rows.filter((row) => wanted.every(([name, value]) => row[name] === value));
       if (rows.length >= atLeast) return rows;
-      await pause(50);
     }
     return rows;
   }
