@@ -150,16 +150,16 @@ describe('the limits of the product', () => {
         roles: ['user'],
         rate_limit_per_minute: rate,
       });
-    expect((await make(maker, 1801)).body).toMatchObject({
+    expect((await make(maker, 61)).body).toMatchObject({
       error: { code: 'INVALID_ARGUMENT', details: { fields: [{ field: 'rate_limit_per_minute' }] } },
     });
-    expect((await make(admin(), 1801)).status).toBe(201);
-    const usual = await make(maker, 1800);
+    expect((await make(admin(), 61)).status).toBe(201);
+    const usual = await make(maker, 60);
     expect(usual.status).toBe(201);
     const made = await call(maker, '/api/v1/api-keys', newcomer(), 'POST', { name: 'unlimited', roles: ['user'] });
     for (const [{ body }, rate] of [
-      [usual, 1801],
-      [made, 1801],
+      [usual, 61],
+      [made, 61],
     ] as const) {
       const path = `/api/v1/api-keys/${String(body['id'])}`;
       const answer = await call(maker, path, newcomer(), 'PATCH', { rate_limit_per_minute: rate });

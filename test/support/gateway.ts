@@ -214,13 +214,12 @@ export class TestGateway {
   /** Rows of the audit trail, oldest first; waits until there are some that match. */
   async audit(match: Record<string, unknown>, atLeast = 1): Promise<Record<string, unknown>[]> {
     const wanted = Object.entries(match);
-    let rows: Record<string, unknown>[] = [];
-    for (const deadline = Date.now() + AUDIT_MS; Date.now() < deadline; await pause(50)) {
-      rows = await this.query('SELECT * FROM audit_trail ORDER BY timestamp, id');
-      rows = rows.filter((row) => wanted.every(([name, value]) => row[name] === value));
-      if (rows.length >= atLeast) return rows;
+    for (const deadline = Date.now() + AUDIT_MS; ;) {
+      const all = await this.query('SELECT * FROM audit_trail ORDER BY timestamp, id');
+      const rows = all.filter((row) => wanted.every(([name, value]) => row[name] === value));
+      if (rows.length >= atLeast || Date.now() > deadline) return rows;
+      await pause(50);
     }
-    return rows;
   }
 
   async query(sql: string, values: unknown[] = []): Promise<Record<string, unknown>[]> {
