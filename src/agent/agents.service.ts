@@ -71,7 +71,8 @@ export class AgentsService {
 
   /**
    * Answers what the agent waits for.
-   * @throws DomainError PROMPT_STALE when it waits for something else by now, or was answered; INVALID_ARGUMENT for an option
+   * @throws DomainError PROMPT_STALE when it waits for something else by now, or was answered; PROMPT_UNCLEAR when its
+   *   screen does not show it for sure; INVALID_ARGUMENT for an option
    *   that the prompt does not have; AGENT_NOT_RUNNING
    */
   async answer(caller: CallerContext, { id, prompt_id, approve, option_id }: AnswerCommand): Promise<AgentView> {

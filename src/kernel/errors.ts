@@ -91,6 +91,7 @@ export const ERRORS = {
   AGENT_STILL_RUNNING: { http: 409, grpc: Grpc.FAILED_PRECONDITION, close: 1008 },
   AGENT_CANNOT_RESUME: { http: 409, grpc: Grpc.FAILED_PRECONDITION, close: 1008 },
   AGENT_AWAITS_ANSWER: { http: 409, grpc: Grpc.FAILED_PRECONDITION, close: 1008 },
+  PROMPT_UNCLEAR: { http: 409, grpc: Grpc.FAILED_PRECONDITION, close: 1008 },
   PROMPT_STALE: { http: 409, grpc: Grpc.FAILED_PRECONDITION, close: 1008 },
   EPOCH_CHANGED: { http: 409, grpc: Grpc.FAILED_PRECONDITION, close: 4004 },
   OFFSET_OUT_OF_RANGE: { http: 416, grpc: Grpc.OUT_OF_RANGE, close: 1008 },

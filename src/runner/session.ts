@@ -13,6 +13,7 @@ import type { RingBudget } from './ring-budget.js';
 import type { ScreenHistory } from './screen/screen-history.js';
 import type { Screens } from './screen/screens.js';
 import { checkSize } from './size.js';
+import { isReport } from './terminal-reports.js';
 
 /** Dragging a window changes its size many times; the last one is told. */
 const TELL_SIZE_MS = 250;
@@ -55,6 +56,8 @@ export class Session implements AttachedSession, Mortal {
   endedAt: number | undefined;
   cols: number;
   rows: number;
+  /** How often something was typed in, by whomever. */
+  typed = 0;
 
   readonly #pty: Pty;
   readonly #root: TreeRoot;
@@ -112,6 +115,7 @@ export class Session implements AttachedSession, Mortal {
   write(data: Buffer): void {
     this.#checkRunning();
     this.touch();
+    if (!isReport(data)) this.typed += 1;
     this.#pty.write(data);
     this.attachments.expedite();
   }

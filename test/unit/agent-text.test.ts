@@ -45,7 +45,8 @@ describe('the text on a screen', () => {
 });
 
 describe('a reading of the screen', () => {
-  const view = { text: 'text', bracketedPaste: false, ready: false, waiting: false, question: '', login: false };
+  const nothing = { ready: false, waiting: false, question: '', dialog: [], login: false };
+  const view = { text: 'text', bracketedPaste: false, ...nothing };
   it.each([
     [{ view, busy: true, quietMs: 0 }, 'working', false],
     [{ view, busy: true, quietMs: 500 }, 'nothing', false],

@@ -32,9 +32,9 @@ export function serveAgents(server: Server, agents: Agents, detector: Detector, 
       await agents.get(session_id ?? '').steering.message(text ?? '', submit ?? false);
       return {};
     }),
-    AnswerAgent: unary(log, ({ session_id, prompt_id, option_id }) => {
+    AnswerAgent: unary(log, async ({ session_id, prompt_id, option_id }) => {
       const { agent, steering } = agents.get(session_id ?? '');
-      steering.answer(prompt_id ?? '', option_id ?? '');
+      await steering.answer(prompt_id ?? '', option_id ?? '');
       return { agent: agent.describe() };
     }),
     StopAgent: unary(log, async ({ session_id }) => {

@@ -5,12 +5,14 @@ import type { Session } from '../session.js';
 import { type Asked, AskedPermissions, type ToolCall } from './asked-permissions.js';
 import type { FromAgent, HookMessage } from './channel-messages.js';
 import { isConversationId } from './conversation-id.js';
+import { askedBy, canBeTold } from './dialog.js';
 import { type HookLesson, hookLesson } from './hook-lessons.js';
 import { endOfScreen } from './screen-question.js';
 import { type Reading, readScreen, takesPrompt } from './screen-reading.js';
 import { textOfOutput } from './screen-text.js';
 import { type MarkedView, ScreenWatch, type Sight } from './screen-watch.js';
 import type { Spec } from './spec.js';
+import { Touch, UNBELIEVED_MS } from './touch.js';
 import {
   BEGINNING,
   confidenceOf,
@@ -24,8 +26,12 @@ import {
 
 const TAIL_BYTES = 4096;
 const MAX_PROMPT_TEXT = 4096;
-/** What the screen showed before an answer is not believed again before so long: the program has to read it first. */
-const UNBELIEVED_MS = 5000;
+
+/**
+ * Is what it waits for on its screen: `asked`; not any more: `over`; not yet, as it seems: `awaited`; or something of which
+ * cannot be told whether it is that: `unclear`.
+ */
+export type Place = 'asked' | 'over' | 'awaited' | 'unclear';
 
 export interface AgentOptions {
   readonly agentId: string;
@@ -70,6 +76,8 @@ export class Agent {
   readonly #asked = new AskedPermissions();
   /** The one of them that its prompt is about. */
   #prompted: Asked | undefined;
+  /** Whether somebody typed something in since it has its prompt. */
+  #touch: Touch;
   readonly #ended = Promise.withResolvers<undefined>();
 
   constructor(private readonly options: AgentOptions) {
@@ -82,6 +90,7 @@ export class Agent {
     this.#knowsReady = options.spec.ready.length > 0;
     this.watch = new ScreenWatch(options.session, options.spec, options.elapsed());
     this.#given = options.spec.prompt !== '' && !this.#owed;
+    this.#touch = new Touch(options.session);
   }
 
   get knowledge(): Knowledge {
@@ -101,6 +110,7 @@ export class Agent {
   learn(lesson: Lesson): void {
     const next = learn(this.#knowledge, lesson);
     if (next === this.#knowledge) return;
+    if (next.prompt?.id !== this.#knowledge.prompt?.id) this.#touch = new Touch(this.session);
     this.#knowledge = next;
     this.#changed();
   }
@@ -115,7 +125,7 @@ export class Agent {
   /** Somebody answered it, or wrote to it: it works until it is told otherwise. */
   resume(): void {
     this.#old = { view: this.watch.view, until: this.options.elapsed() + Math.max(this.spec.quietMs, UNBELIEVED_MS) };
-    this.#asked.shift();
+    this.#asked.answered(this.session.typed);
     this.#prompted = undefined;
     this.learn({ type: 'resumed' });
     this.#askFirst();
@@ -130,7 +140,10 @@ export class Agent {
   look(elapsed: number): void {
     if (this.isOver) return;
     const sight = this.watch.look(elapsed);
-    if (sight) this.#read(sight, elapsed);
+    if (!sight) return;
+    if (this.#asked.all.length > 0) this.#readAsked(sight.view);
+    this.#read(sight, elapsed);
+    if (this.#touch.look(sight.busy, elapsed)) this.#askAnew();
   }
 
   /** Its session has ended. */
@@ -168,6 +181,25 @@ export class Agent {
     else if (lesson.says === 'over' && this.#asked.first) this.#hearWorking({ complete: true });
   }
 
+  /**
+   * Where is what it waits for? Keys that are typed for it go to whatever is on the screen.
+   * @param view what was seen just now; undefined when nothing could be
+   */
+  placeOf(view: MarkedView | undefined): Place {
+    const { source } = this.#knowledge;
+    const asked = this.#prompted;
+    if (this.#touch.isTouched) return 'over';
+    if (view === undefined || (source === 'hook' && this.spec.waiting.length === 0)) return 'unclear';
+    if (source === 'screen') return view.waiting && view.text === this.#waitingView?.text ? 'asked' : 'over';
+    if (!view.waiting || view.text === this.#old.view?.text) return asked?.seen === true ? 'over' : 'awaited';
+    if (asked === undefined) return 'asked';
+    const { all } = this.#asked;
+    const shown = askedBy(view.dialog, all);
+    if (shown === asked || (shown === undefined && all.length === 1 && !canBeTold(asked))) return 'asked';
+    if (shown === undefined) return 'unclear';
+    return asked.seen ? 'over' : 'awaited';
+  }
+
   #hearWorking({ complete, call }: { readonly complete: boolean; readonly call?: ToolCall }): void {
     if (call) this.#asked.settle(call);
     else this.#asked.clear();
@@ -175,13 +207,37 @@ export class Agent {
     this.learn({ type: 'working', source: 'hook', complete });
   }
 
-  #hearWaiting({ kind, text, call, complete, again }: HookLesson & { readonly says: 'waiting' }): void {
+  #hearWaiting(lesson: HookLesson & { readonly says: 'waiting' }): void {
+    const { kind, text, call, complete, again, signs = [] } = lesson;
     const { state, source } = this.#knowledge;
     if (again && state === 'waiting_for_input' && source === 'hook') return;
-    if (call) this.#asked.add({ kind, text, call });
-    else this.#asked.clear();
+    const isPermission = kind === 'permission' && complete;
+    // Of one that was told its screen says whether it is still asked.
+    if (again && isPermission && this.#asked.all.length > 0) return;
+    if (!call) this.#asked.clear();
+    if (call || isPermission) this.#asked.add({ kind, text, call, signs }, this.session.typed);
     if (this.#askFirst()) return;
     this.learn({ type: 'waiting', source: 'hook', complete, prompt: this.#promptOf(kind, text) });
+  }
+
+  /** What its hooks have asked may be answered in its terminal, of which no hook tells before the tool has ended. */
+  #readAsked(view: MarkedView): void {
+    if (view.text === this.#old.view?.text || this.spec.waiting.length === 0) return;
+    if (view.waiting) {
+      const shown = askedBy(view.dialog, this.#asked.all);
+      if (shown) this.#asked.show(shown);
+    } else {
+      this.#asked.showNone(this.session.typed);
+    }
+    if (!this.#askFirst() && this.#knowledge.prompt?.kind === 'permission') this.learn({ type: 'gone' });
+  }
+
+  /** Asks the same anew: it may be another question of the same words. */
+  #askAnew(): void {
+    const { prompt, source } = this.#knowledge;
+    if (prompt?.kind !== 'permission' || source === 'acp') return;
+    const anew = this.#promptOf(prompt.kind, prompt.text, prompt.options);
+    this.learn({ type: 'waiting', source, complete: false, prompt: anew });
   }
 
   /** Asks what its hooks have asked first, unless that is its prompt. @returns whether there is such a thing */

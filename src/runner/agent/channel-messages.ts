@@ -11,6 +11,9 @@ export const MAX_LINE_BYTES = 64 * 1024;
 export const MAX_TOLD_TEXT = 4096;
 export const MAX_TOLD_ID = 256;
 export const MAX_TOLD_OPTIONS = 16;
+/** Lines of what a tool was given, and characters of each. */
+export const MAX_SIGNS = 16;
+export const MAX_SIGN = 80;
 /** Prompts told to the client of an ACP agent that wait while the agent works. */
 export const MAX_TOLD_PROMPTS = 16;
 
@@ -34,6 +37,8 @@ const hook = z.strictObject({
   about: z.string().max(128).optional(),
   /** A hash of what the tool was given, where it is about one. */
   input: z.string().max(64).optional(),
+  /** Lines of what the tool was given, by which its dialog can be told from another one. */
+  signs: z.array(z.string().max(MAX_SIGN)).max(MAX_SIGNS).optional(),
   text: text.optional(),
 });
 

@@ -16,8 +16,9 @@ export type HookLesson =
       readonly text: string;
       /** It may have been told already. */
       readonly again: boolean;
-      /** The call of a tool that it asks about. */
+      /** The call of a tool that it asks about, and what of it can be found on the screen. */
       readonly call?: ToolCall;
+      readonly signs?: readonly string[];
     };
 
 const NOTHING: HookLesson = { says: 'nothing' };
@@ -38,7 +39,7 @@ const NOTIFICATIONS: ReadonlyMap<string, PromptKind> = new Map([
   ['elicitation_dialog', 'question'],
 ]);
 
-function claude({ event, about = '', text = '', input = '' }: HookMessage): HookLesson {
+function claude({ event, about = '', text = '', input = '', signs = [] }: HookMessage): HookLesson {
   const again = event === 'Notification';
   const waiting = (kind: PromptKind) => ({ says: 'waiting', complete: true, kind, text, again }) as const;
   const call = { name: about, input };
@@ -46,7 +47,7 @@ function claude({ event, about = '', text = '', input = '' }: HookMessage): Hook
   if (event === 'SessionEnd') return { says: 'over' };
   if (TOOLS.includes(event)) return { says: 'working', complete: true, call };
   if (event === 'PermissionRequest') {
-    return { ...waiting(QUESTIONS.includes(about) ? 'question' : 'permission'), call };
+    return { ...waiting(QUESTIONS.includes(about) ? 'question' : 'permission'), call, signs };
   }
   if (event === 'Stop') return waiting('input');
   if (event === 'StopFailure') return waiting(about === 'authentication_failed' ? 'login' : 'input');

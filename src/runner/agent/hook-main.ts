@@ -16,6 +16,10 @@ const MAX_INPUT_BYTES = 4 * 1024 * 1024;
 /** As channel-messages.ts has it, which would bring a library along. */
 const MAX_TOLD_TEXT = 4096;
 const MAX_TOLD_ID = 256;
+const MAX_SIGNS = 16;
+const MAX_SIGN = 80;
+/** Of a text with more lines the first and the last ones. */
+const MAX_SIGNS_OF_ONE = 8;
 /** What is told of what a tool wants to do. */
 const MAX_INPUT_TEXT_BYTES = 2048;
 
@@ -38,8 +42,26 @@ function claude(fields: Fields): Fields {
     conversation: asId(fields['session_id']),
     about: (asText(fields['notification_type']) ?? tool ?? asText(fields['error']))?.slice(0, 128),
     input: given === undefined ? undefined : createHash('sha256').update(given).digest('hex'),
+    signs: signsOf(fields['tool_input']),
     text,
   };
+}
+
+/** Lines of what a tool is given. What the model says of it by itself may be the same for two calls. */
+function signsOf(input: unknown): string[] {
+  const { description, ...told } = typeof input === 'object' && input !== null ? (input as Fields) : {};
+  const own = textsIn(told);
+  const lines = (own.length > 0 ? own : textsIn(description)).flatMap((text) => {
+    const all = text.split('\n').filter((line) => line.trim() !== '');
+    const half = MAX_SIGNS_OF_ONE / 2;
+    return all.length <= MAX_SIGNS_OF_ONE ? all : [...all.slice(0, half), ...all.slice(-half)];
+  });
+  return lines.slice(0, MAX_SIGNS).map((line) => line.trim().slice(0, MAX_SIGN));
+}
+
+function textsIn(value: unknown): string[] {
+  if (typeof value === 'string') return [value];
+  return typeof value === 'object' && value !== null ? Object.values(value).flatMap(textsIn) : [];
 }
 
 function notify(fields: Fields): Fields {

@@ -1,6 +1,6 @@
 import type { Session } from '../session.js';
 import type { Patterns } from './patterns.js';
-import { questionOn } from './screen-question.js';
+import { dialogOn, questionOn } from './screen-question.js';
 import { EMPTY_VIEW, type ScreenView, viewOf } from './screen-text.js';
 
 /** Without output for so long the screen is taken for finished, and looked at. */
@@ -25,6 +25,8 @@ export interface MarkedView extends ScreenView {
   readonly waiting: boolean;
   /** What is asked; empty unless it waits. */
   readonly question: string;
+  /** The lines that it asks with; none unless it waits. */
+  readonly dialog: readonly string[];
   readonly login: boolean;
 }
 
@@ -102,6 +104,24 @@ export class ScreenWatch {
     }
   }
 
+  /**
+   * Looks at all that was written until now.
+   * @returns undefined when there is no screen to be had, or it does not hold still
+   */
+  async current(): Promise<MarkedView | undefined> {
+    const { ring, screens } = this.session;
+    for (let tries = 0; tries < MAX_TRIES; tries += 1) {
+      const { end } = ring;
+      const screen = await screens.makeNow();
+      if (screen === null) return undefined;
+      if (ring.end !== end || screen.offset + CUT_BYTES < end) continue;
+      this.#lookedEnd = end;
+      this.#view = this.#mark(viewOf(screen.data, screen.rows, this.#rest(screen.offset)));
+      return this.#view;
+    }
+    return undefined;
+  }
+
   /** Text after the last place where the output can be cut is not on the screen that was made. */
   #rest(offset: number): Buffer {
     const { ring } = this.session;
@@ -112,7 +132,7 @@ export class ScreenWatch {
     const { ready, waiting, login } = this.signs;
     const { text } = view;
     const question = questionOn(text, waiting);
-    const asks = { waiting: question !== undefined, question: question ?? '' };
+    const asks = { waiting: question !== undefined, question: question ?? '', dialog: dialogOn(text, waiting) };
     return { ...view, ...asks, ready: ready.match(text), login: login.match(text) };
   }
 }

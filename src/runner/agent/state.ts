@@ -41,6 +41,8 @@ export type Lesson =
   | (Told & { readonly type: 'waiting'; readonly prompt: Prompt })
   /** Somebody answered or wrote to it. */
   | { readonly type: 'resumed' }
+  /** What it asked is not on its screen any more: somebody answered it there, as it seems. */
+  | { readonly type: 'gone' }
   | { readonly type: 'ended'; readonly exit: Exit };
 
 /** How its process ended. */
@@ -81,12 +83,14 @@ export function learn(knowledge: Knowledge, lesson: Lesson): Knowledge {
     // It was written to by us, which is as sure as anything; who tells the rest stays the same.
     return knowledge.state === 'working' ? knowledge : { ...knowledge, state: 'working', prompt: undefined };
   }
+  if (lesson.type === 'gone') return { ...knowledge, state: 'working', source: 'screen', prompt: undefined };
   if (RANK[lesson.source] < RANK[knowledge.authority]) return knowledge;
   const authority = lesson.complete ? lesson.source : knowledge.authority;
   if (lesson.type === 'waiting') {
     return { ...knowledge, state: 'waiting_for_input', source: lesson.source, authority, prompt: lesson.prompt };
   }
-  const known = knowledge.state === 'working' && knowledge.authority === authority;
+  const guessed = knowledge.source === 'screen' && lesson.source !== 'screen';
+  const known = knowledge.state === 'working' && knowledge.authority === authority && !guessed;
   return known ? knowledge : { ...knowledge, state: 'working', source: lesson.source, authority, prompt: undefined };
 }
 

@@ -4,6 +4,7 @@ import { DomainError } from '../../kernel/errors.js';
 import type { Agent } from './agent.js';
 import { MAX_TOLD_PROMPTS, type ToAgent } from './channel-messages.js';
 import { invalid } from './spec.js';
+import type { PromptOption } from './state.js';
 import { plainText, typedText } from './typed-text.js';
 
 /** Programs take Enter that comes together with a paste for a part of it. */
@@ -12,6 +13,9 @@ const SUBMIT_AFTER_MS = 150;
 const KEY_PAUSE_MS = 400;
 /** How long it may take to end by itself after the last of them. */
 const LEAVE_MS = 3000;
+/** Hooks ask before their program has drawn the dialog: so long it is waited for, and looked for so often. */
+const DRAWN_MS = 3000;
+const LOOK_AGAIN_MS = 100;
 /** Texts that wait to be typed into one agent. */
 const MAX_WAITING = 16;
 
@@ -43,23 +47,13 @@ export class Steering {
   }
 
   /**
-   * Answers what it waits for, once.
-   * @throws DomainError AGENT_NOT_RUNNING, PROMPT_STALE, INVALID_ARGUMENT
+   * Answers what it waits for, once; what is typed goes to what is on its screen, so that is looked at first.
+   * @throws DomainError AGENT_NOT_RUNNING, PROMPT_STALE, PROMPT_UNCLEAR, INVALID_ARGUMENT
    */
-  answer(promptId: string, optionId: string): void {
-    const { agent } = this;
-    agent.checkRunning();
-    const { prompt } = agent.knowledge;
-    if (prompt?.id !== promptId)
-      throw new DomainError('PROMPT_STALE', 'The agent does not wait for this answer any more.');
-    const option = prompt.options.find(({ id }) => id === optionId);
-    if (option === undefined) throw invalid('option_id', 'is not one of the options');
-    const { request } = agent;
-    if (request === undefined)
-      agent.session.write(option.kind === 'allow' ? agent.spec.approveKeys : agent.spec.denyKeys);
-    else this.#tell({ type: 'answer', request, option: option.id });
-    agent.request = undefined;
-    agent.resume();
+  async answer(promptId: string, optionId: string): Promise<void> {
+    const answered = this.#typing.then(() => this.#answer(promptId, optionId));
+    this.#typing = answered.catch(() => undefined);
+    await answered;
   }
 
   /** Asks it to end, then makes it; resolves when its processes are gone. */
@@ -86,6 +80,44 @@ export class Steering {
     this.#checkFree();
     agent.session.write(agent.spec.submitKeys.length > 0 ? agent.spec.submitKeys : ENTER);
     agent.resume();
+  }
+
+  async #answer(promptId: string, optionId: string): Promise<void> {
+    const { agent } = this;
+    this.#optionOf(promptId, optionId);
+    if (agent.request === undefined) await this.#checkShown(promptId, optionId);
+    const { kind, id } = this.#optionOf(promptId, optionId);
+    const { request } = agent;
+    if (request === undefined) {
+      agent.session.write(kind === 'allow' ? agent.spec.approveKeys : agent.spec.denyKeys);
+    } else this.#tell({ type: 'answer', request, option: id });
+    agent.request = undefined;
+    agent.resume();
+  }
+
+  /** Waits until what is answered is on the screen, for a short time. */
+  async #checkShown(promptId: string, optionId: string): Promise<void> {
+    const { agent } = this;
+    const deadline = performance.now() + DRAWN_MS;
+    for (;;) {
+      const view = await agent.watch.current();
+      // Hooks may have told something meanwhile.
+      this.#optionOf(promptId, optionId);
+      const place = agent.placeOf(view);
+      if (place === 'asked') return;
+      if (place === 'over') throw stale();
+      if (performance.now() >= deadline) throw unclear();
+      await setTimeout(LOOK_AGAIN_MS);
+    }
+  }
+
+  #optionOf(promptId: string, optionId: string): PromptOption {
+    this.agent.checkRunning();
+    const { prompt } = this.agent.knowledge;
+    if (prompt?.id !== promptId) throw stale();
+    const option = prompt.options.find(({ id }) => id === optionId);
+    if (option === undefined) throw invalid('option_id', 'is not one of the options');
+    return option;
   }
 
   /** A text that is typed into a question could answer it, which not everybody may who may write. */
@@ -121,6 +153,15 @@ export class Steering {
       return false;
     }
   }
+}
+
+function stale(): DomainError {
+  return new DomainError('PROMPT_STALE', 'The agent does not wait for this answer any more.');
+}
+
+function unclear(): DomainError {
+  const message = 'Whether the agent shows this question cannot be told: answer it in its terminal.';
+  return new DomainError('PROMPT_UNCLEAR', message);
 }
 
 function awaitsAnswer(): DomainError {

@@ -90,6 +90,13 @@ export class ScreenHistory {
     });
   }
 
+  /** Makes a screen of all that has been written when this is called; null when that cannot be had. */
+  async makeNow(): Promise<Screen | null> {
+    // One that is being made for somebody else may lack the end.
+    await this.#rendering;
+    return this.#begin(false);
+  }
+
   #begin(urgent: boolean): Promise<Screen | null> {
     this.#rendering ??= this.#make(urgent).finally(() => {
       this.#rendering = undefined;

@@ -7,42 +7,25 @@ import { afterAll, describe, expect, it, jest } from '@jest/globals';
 import { codeOf } from '../runner-process.js';
 import { until } from '../until.js';
 import { AgentRunner, WAIT_MS } from './agent-runner.js';
+import { dialogFor, Hooked, HOOKED } from './hooked.js';
 
 jest.setTimeout(4 * WAIT_MS);
 const runner = await AgentRunner.start(['hook-agent']);
-afterAll(() => runner.stop());
+const hooked = new Hooked(runner);
+const hook = hooked.hook.bind(hooked);
+const started = hooked.started.bind(hooked);
+afterAll(async () => {
+  await runner.stop();
+  hooked.remove();
+});
 
-const HOOKED = {
-  binary: 'hook-agent',
-  delivery: 'typed',
-  hooks: 'claude',
-  approve_keys: Buffer.from('1'),
-  deny_keys: Buffer.from('\x1b'),
-  ready: ['hook agent'],
-  quiet_ms: 300,
-};
 const refusal = (call: Promise<unknown>): Promise<string> => call.then(() => 'no error', codeOf);
-
-/** An agent that has told its first state by a hook, so that its screen counts no more. */
-async function started(more: object = {}): Promise<string> {
-  const { id } = await runner.start({ ...HOOKED, ...more });
-  await runner.shows(id, 'HOOK SessionStart 0 ""');
-  await hook(id, 'UserPromptSubmit', {});
-  await until(async () => (await runner.agent(id)).source === 'hook', 'a hook is heard', WAIT_MS);
-  return id;
-}
-
-async function hook(id: string, event: string, fields: object): Promise<void> {
-  await runner.runner.write(id, `${event} ${JSON.stringify(fields)}\r`);
-}
 
 describe('an agent that tells its state by hooks', () => {
   it('works and waits as its hooks say, for sure, whatever is on its screen', async () => {
     const id = await started();
     expect(await runner.agent(id)).toMatchObject({ state: 'working', confidence: 'high', resume_id: 'conversation-9' });
     await hook(id, 'PreToolUse', { tool_name: 'Bash' });
-    // The screen has been ready and quiet since: it is not asked any more.
-    await runner.shows(id, 'HOOK PreToolUse');
     await hook(id, 'PermissionRequest', { tool_name: 'Bash', tool_input: { command: 'rm -rf build' } });
     const asks = await runner.reaches(id, 'waiting_for_input', 'permission');
     expect(asks).toMatchObject({
@@ -51,8 +34,8 @@ describe('an agent that tells its state by hooks', () => {
       prompt: { text: 'Bash: {"command":"rm -rf build"}' },
     });
     await hook(id, 'Notification', { notification_type: 'permission_prompt', message: 'needs your permission' });
-    await runner.shows(id, 'HOOK Notification');
     expect((await runner.agent(id)).prompt?.id).toBe(asks.prompt?.id);
+    await hooked.dialogs(id, dialogFor('rm -rf build'));
     await runner.answer(id, asks.prompt?.id ?? '', 'allow');
     await runner.shows(id, 'KEY "1"');
     expect(await refusal(runner.answer(id, asks.prompt?.id ?? '', 'allow'))).toBe('PROMPT_STALE');
@@ -85,14 +68,13 @@ describe('an agent that tells its state by hooks', () => {
     await hook(id, 'PermissionRequest', asks('Write', 'two'));
     await hook(id, 'PreToolUse', asks('Read', 'three'));
     await hook(id, 'PostToolUse', asks('Edit', 'another'));
-    await runner.shows(id, 'HOOK PostToolUse');
     expect((await runner.agent(id)).prompt).toEqual(first.prompt);
     await hook(id, 'PostToolUse', asks('Edit', 'one'));
     const second = async (): Promise<boolean> => (await runner.agent(id)).prompt?.text === 'Write: {"file":"two"}';
     await until(second, 'it asks the second', WAIT_MS);
     expect(await refusal(runner.answer(id, first.prompt?.id ?? '', 'allow'))).toBe('PROMPT_STALE');
     await hook(id, 'PermissionRequest', asks('Edit', 'four'));
-    await until(async () => (await runner.runner.text(id)).split('HOOK Perm').length === 4, 'a third asks', WAIT_MS);
+    await hooked.dialogs(id, dialogFor('two'));
     const answered = await runner.answer(id, (await runner.agent(id)).prompt?.id ?? '', 'allow');
     expect(answered).toMatchObject({ state: 'waiting_for_input', prompt: { text: 'Edit: {"file":"four"}' } });
     await hook(id, 'SessionEnd', {});
@@ -120,7 +102,7 @@ describe('an agent that tells its state by hooks', () => {
     await runner.stopAgent(id);
     const { id: named } = await runner.start({ ...HOOKED, resume_id: 'given-1' });
     await runner.shows(named, 'HOOK SessionStart');
-    await hook(named, 'UserPromptSubmit', { session_id: 'other-2' });
+    await runner.runner.write(named, 'UserPromptSubmit {"session_id":"other-2"}\r');
     await until(async () => (await runner.agent(named)).source === 'hook', 'a hook is heard', WAIT_MS);
     expect(await runner.agent(named)).toMatchObject({ resume_id: 'given-1' });
     await runner.stopAgent(named);
@@ -133,16 +115,15 @@ describe('an agent that tells its state by hooks', () => {
   });
 
   it('is given its prompt after a question of its hooks is answered, however ready its screen is', async () => {
-    const { id } = await runner.start({ ...HOOKED, ready: ['HOOK Notification'], prompt: 'the task' });
-    await runner.shows(id, 'HOOK SessionStart');
+    const id = await hooked.begin({ ready: ['all set', 'at work'], prompt: 'the task' });
     await hook(id, 'PermissionRequest', { tool_name: 'Trust' });
     const { prompt } = await runner.reaches(id, 'waiting_for_input', 'permission');
-    await hook(id, 'Notification', { notification_type: 'permission_prompt' });
-    await runner.shows(id, 'HOOK Notification');
+    await hooked.dialogs(id, 'all set');
     // Output that the runner has looked at by the time another agent's prompt is given.
     const other = await runner.start({ ...HOOKED, prompt: 'another' });
     await runner.shows(other.id, 'PASTE');
     expect(await runner.runner.text(id)).not.toContain('PASTE');
+    await hooked.dialogs(id, 'Trust this folder?\nDo you want to go on?');
     await runner.answer(id, prompt?.id ?? '', 'allow');
     await runner.shows(id, 'PASTE "\\u001b[200~the task');
     for (const each of [id, other.id]) await runner.stopAgent(each);
@@ -151,7 +132,7 @@ describe('an agent that tells its state by hooks', () => {
   it('tells the end of a turn by notify, and the rest on its screen', async () => {
     const { id } = await runner.start({ ...HOOKED, hooks: 'notify', ready: ['nothing of this'], quiet_ms: 0 });
     await runner.shows(id, 'hook agent');
-    await hook(id, 'agent-turn-complete', {});
+    await runner.runner.write(id, 'agent-turn-complete\r');
     expect(await runner.reaches(id, 'waiting_for_input', 'input')).toMatchObject({ source: 'hook', resume_id: 't-1' });
     await runner.message(id, 'go on');
     expect(await runner.agent(id)).toMatchObject({ state: 'working' });

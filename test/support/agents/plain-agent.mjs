@@ -1,7 +1,8 @@
 /**
  * A coding agent as a script: says that it is ready, works on what is typed in, asks before it does things, and tells what
- * it got. What it does the text says: `ask`, `crash`, `exit`, `loop`; anything else is work. Started with `trust` it asks
- * before it is ready; with `silent` it shows nothing of what it is told until it is told `the end`.
+ * it got. What it does the text says: `ask`, `ask twice`, `crash`, `exit`, `loop`; anything else is work. Started with `trust`
+ * it asks before it is ready; with `raw` it shows nothing of what is typed; with `silent` neither, nor of what it is told until
+ * it is told `the end`.
  */
 import { createInterface } from 'node:readline';
 
@@ -19,8 +20,11 @@ if (mode === 'stubborn') for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) p
 
 const prompt = process.argv.find((argument) => argument.startsWith('do '));
 let asking = false;
+let answers = 0;
+let twice = false;
 let looping;
 const lines = createInterface({ input: process.stdin, terminal: false });
+if (mode === 'raw') process.stdin.setRawMode(true);
 console.log('plain agent');
 if (mode === 'silent') listen();
 else if (mode === 'trust') ask('Do you trust this folder?');
@@ -30,8 +34,10 @@ else ready();
 lines.on('line', (line) => {
   if (asking) {
     asking = false;
-    console.log(line === 'y' ? 'APPROVED' : 'DENIED');
-    ready();
+    answers += 1;
+    console.log(`ANSWER ${answers} ${line === 'y' ? 'APPROVED' : 'DENIED'}`);
+    if (twice && answers === 1) ask('May I go on?');
+    else ready();
   } else work(line);
 });
 // One whose prompt was its standard input goes on until it is done.
@@ -43,8 +49,10 @@ function work(text) {
   else if (text.includes('fail')) process.exit(3);
   else if (text.includes('exit')) process.exit(0);
   else if (text.includes('loop')) looping = setInterval(() => console.log('still at it'), 100);
-  else if (text.includes('ask')) ask('May I run rm?');
-  else ready();
+  else if (text.includes('ask')) {
+    twice = text.includes('twice');
+    ask('May I run rm?');
+  } else ready();
 }
 
 function ask(question) {
