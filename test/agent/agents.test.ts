@@ -83,6 +83,17 @@ describe('an agent', () => {
     await stop(ALICE, agent);
   });
 
+  it('is given its prompt on its standard input where its provider reads it there', async () => {
+    const agent = await world.begin(ALICE, { provider: 'piped', prompt: 'loop over my-piped-plan\nand more' });
+    await world.shows(ALICE, agent, 'GOT "loop over my-piped-plan"');
+    await world.shows(ALICE, agent, 'GOT "and more"');
+    // It runs, and has read it: neither it nor what started it shows the prompt.
+    const processes = execFileSync('ps', ['axww', '-o', 'args'], { encoding: 'utf8' });
+    expect(processes).toContain('stdin-main.js');
+    expect(processes).not.toContain('my-piped-plan');
+    expect((await stop(ALICE, agent)).body).toMatchObject({ state: 'stopped' });
+  });
+
   it('works in a worktree made for it, alone unless more are asked for', async () => {
     const agent = await world.begin(ALICE, {
       create_worktree: { repository: 'app', name: 'Tea time' },
@@ -219,17 +230,22 @@ describe('over gRPC', () => {
 
   it('a stream of all tells of one’s own only, on another gateway too, and ends with its credential', async () => {
     const sibling = await world.gateway.sibling();
-    const seconds = Math.floor(Date.now() / 1000);
-    const short = world.grpc(token({ sub: 'alice', exp: seconds + 20 }), sibling);
-    const stream = short.watch();
+    const client = world.grpc(ALICE, sibling);
+    const stream = client.watch();
     const seen = new Set<string>();
     stream.on('data', ({ agent }: { agent: { id: string } }) => seen.add(agent.id));
-    const end = endOf(stream);
+    stream.on('error', () => undefined);
     const [mine, others] = [await world.begin(ALICE), await world.begin(BOB)];
-    await until('it is told', () => seen.has(mine.id));
+    // What comes after Bob's agent was told is seen: so would that have been.
+    const later = await world.begin(ALICE);
+    await until('it is told', () => seen.has(mine.id) && seen.has(later.id), 60_000);
     expect(seen.has(others.id)).toBe(false);
-    expect(reasonOf((await end) as ServiceError)).toBe('SESSION_EXPIRED');
-    await Promise.all([stop(ALICE, mine), stop(BOB, others)]);
+    await Promise.all([stop(ALICE, mine), stop(BOB, others), stop(ALICE, later)]);
+    stream.cancel();
+    client.close();
+    // Long enough to be opened with on a slow machine; nothing else is to happen in it.
+    const short = world.grpc(token({ sub: 'alice', exp: Math.floor(Date.now() / 1000) + 20 }), sibling);
+    expect(reasonOf((await endOf(short.watch())) as ServiceError)).toBe('SESSION_EXPIRED');
     short.close();
     await sibling.end();
   });

@@ -22,6 +22,12 @@ providers:
     screen: { ready: ['^> ?$'] }
     keys: { stop: ["\x04"] }
     quiet_seconds: 0.5
+  piped:
+    name: Reads its prompt
+    binary: plain-agent
+    prompt: { delivery: stdin }
+    keys: { stop: ["\x03"] }
+    quiet_seconds: 0.5
   absent: { name: Absent, binary: not-installed-anywhere }
 custom: [plain-agent]
 `;

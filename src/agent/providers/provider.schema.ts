@@ -45,7 +45,7 @@ const fields = {
   /** Variables that anybody may set for it, beside those that end like a credential. */
   env: z.array(z.string().regex(/^[A-Z_][A-Z0-9_]{0,63}$/, 'not a variable name')).max(64),
   prompt: z.discriminatedUnion('delivery', [
-    z.strictObject({ delivery: z.enum(['typed', 'argument', 'acp']) }),
+    z.strictObject({ delivery: z.enum(['typed', 'argument', 'stdin', 'acp']) }),
     z.strictObject({ delivery: z.literal('flag'), flag: argument }),
   ]),
   /** `{model}` stands for the model; null: it takes none. */
