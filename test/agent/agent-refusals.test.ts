@@ -149,10 +149,89 @@ describe('what is refused', () => {
     client.close();
   });
 
+  it('a message while it waits for an answer, and an answer to what is asked no more', async () => {
+    const agent = await world.begin(ALICE, { prompt: 'ask' });
+    const { id } = agent;
+    const prompt_id = promptOf(await world.reaches(id, 'waiting_for_input', 'permission'));
+    expect(await codes(ALICE, '/message', 'message', { id, text: 'hi' })).toEqual(Array(3).fill('AGENT_AWAITS_ANSWER'));
+    const answers = [
+      ...(await codes(ALICE, '/answer', 'answer', { id, prompt_id: 'another', approve: true })),
+      ...(await codes(ALICE, '/answer', 'answer', { id, prompt_id: 'another', option_id: 'allow' })),
+    ];
+    expect(answers).toEqual(Array(6).fill('PROMPT_STALE'));
+    expect((await world.call(ALICE, 'POST', `/agents/${id}/answer`, { prompt_id, approve: true })).status).toBe(200);
+    const again = await codes(ALICE, '/answer', 'answer', { id, prompt_id, approve: true });
+    expect(again).toEqual(Array(3).fill('PROMPT_STALE'));
+    await stop(ALICE, agent);
+  });
+
+  it('the second of two answers that come at once', async () => {
+    const over = async (transport: 'gRPC' | 'WebSocket'): Promise<void> => {
+      const agent = await world.begin(ALICE, { prompt: 'ask' });
+      const { id } = agent;
+      const prompt_id = promptOf(await world.reaches(id, 'waiting_for_input', 'permission'));
+      if (transport === 'gRPC') {
+        const client = world.grpc(ALICE);
+        const answer = () =>
+          client.call('answer', { id, prompt_id, approve: true }).then(
+            () => 'answered',
+            (error: unknown) => reasonOf(error as ServiceError),
+          );
+        expect((await Promise.all([answer(), answer()])).sort()).toEqual(['PROMPT_STALE', 'answered']);
+        client.close();
+      } else {
+        const socket = await WsClient.open(world.gateway, '/ws', { credential: ALICE });
+        const answer = { type: 'agent_answer', agent: id, prompt_id, approve: true };
+        for (const each of [1, 2]) socket.send({ ...answer, id: each });
+        expect(await socket.next('agent_answered')).toMatchObject({ agent: { id } });
+        expect(await socket.next('error')).toMatchObject({ code: 'PROMPT_STALE' });
+        socket.close();
+      }
+      await world.shows(ALICE, agent, 'ANSWER 1 APPROVED');
+      await stop(ALICE, agent);
+    };
+    await over('gRPC');
+    await over('WebSocket');
+  });
+
+  it('a second agent in a worktree, and taking up what runs, what cannot be, and what is somebody else’s', async () => {
+    const agent = await world.begin(ALICE, { create_worktree: { repository: 'app', name: 'alone' } });
+    const beside = { provider: 'plain', worktree_id: agent['worktree_id'] };
+    expect(await codes(ALICE, '', 'start', beside)).toEqual(Array(3).fill('AGENT_STILL_RUNNING'));
+    expect(await codes(ALICE, '/resume', 'resume', { id: agent.id })).toEqual(Array(2).fill('AGENT_STILL_RUNNING'));
+    await stop(ALICE, agent);
+    // Whoever may do everything with it still gives nobody's session away, nor his own environment.
+    const powerful = token({ sub: 'olga', roles: ['operator'] });
+    expect(await codes(powerful, '/resume', 'resume', { id: agent.id })).toEqual(Array(2).fill('PERMISSION_DENIED'));
+    const denied = await world.call(powerful, 'POST', `/agents/${agent.id}/resume`, {});
+    expect(denied.text).toContain('Only its owner');
+    const forgetful = await world.begin(ALICE, { provider: 'forgetful', prompt: 'exit' });
+    await world.reaches(forgetful.id, 'exited');
+    expect(await codes(ALICE, '/resume', 'resume', { id: forgetful.id })).toEqual(Array(2).fill('AGENT_CANNOT_RESUME'));
+  });
+
   it('without a credential', async () => {
     expect((await world.call(null, 'GET', '/agents')).status).toBe(401);
     const client = world.grpc(null);
     expect(reasonOf(await refused(client.call('list', {})))).toBe('AUTH_TOKEN_MISSING');
     client.close();
+  });
+});
+
+describe('more agents than a user may have', () => {
+  it('are refused on every transport', async () => {
+    const small = await AgentWorld.start({ AGENTS_PER_USER: '1' });
+    const agent = await small.begin(ALICE);
+    const request = { provider: 'plain' };
+    expect(codeOf(await small.call(ALICE, 'POST', '/agents', request))).toBe('AGENT_LIMIT');
+    const client = small.grpc(ALICE);
+    expect(reasonOf(await refused(client.call('start', request)))).toBe('AGENT_LIMIT');
+    client.close();
+    const socket = await WsClient.open(small.gateway, '/ws', { credential: ALICE });
+    socket.send({ type: 'agent_start', ...request });
+    expect(await socket.next('error')).toMatchObject({ code: 'AGENT_LIMIT' });
+    socket.close();
+    await small.call(ALICE, 'POST', `/agents/${agent.id}/stop`);
+    await small.remove();
   });
 });
