@@ -169,6 +169,7 @@ describe('what is refused of worktrees', () => {
     for (const repository of ['/', '/etc', 'no-such', '../..']) {
       const answer = await world.call(alice, 'POST', '/worktrees', { repository, name: 'x' });
       expect([answer.status, codeOf(answer)]).toEqual([422, 'REPOSITORY_NOT_ALLOWED']);
+      expect(await refusedOver(alice, 'Create', { repository, name: 'x' })).toEqual([9, 'REPOSITORY_NOT_ALLOWED']);
     }
   });
 

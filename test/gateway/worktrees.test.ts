@@ -117,6 +117,7 @@ describe('worktrees', () => {
     expect(new Set(answers.map(({ body }) => body['id'])).size).toBe(1);
     const other = await world.call(alice, 'POST', '/worktrees', { ...request, name: 'other' });
     expect([other.status, codeOf(other)]).toEqual([409, 'IDEMPOTENCY_CONFLICT']);
+    expect(reasonOf(await refused(grpc.call('Create', { ...request, name: 'other' })))).toBe('IDEMPOTENCY_CONFLICT');
     const grpcAnswer = await grpc.call('Create', request);
     expect(grpcAnswer).toMatchObject({ idempotent_replay: true, worktree: { id: answers[0]?.body['id'] } });
   });
@@ -212,6 +213,7 @@ describe('worktrees', () => {
     expect(others.body['items']).toEqual([]);
     const gone = await world.call(alice, 'DELETE', `/worktrees/${made.id}`);
     expect([gone.status, codeOf(gone)]).toEqual([409, 'WORKTREE_NOT_READY']);
+    expect(reasonOf(await refused(grpc.call('Remove', { id: made.id })))).toBe('WORKTREE_NOT_READY');
   });
 
   it('are not removed by force by whom the sessions in them are not to end', async () => {
@@ -222,6 +224,8 @@ describe('worktrees', () => {
     });
     const answer = await world.call(alice, 'DELETE', `/worktrees/${made.id}`, { force: true, confirm: 'shared' });
     expect([answer.status, codeOf(answer)]).toEqual([403, 'PERMISSION_DENIED']);
+    const request = { id: made.id, force: true, confirm: 'shared' };
+    expect(reasonOf(await refused(grpc.call('Remove', request)))).toBe('PERMISSION_DENIED');
     expect((await world.call(person('root', ['admin']), 'GET', `/sessions/${session}`)).body).toMatchObject({
       state: 'running',
     });
