@@ -6,7 +6,6 @@ import { join } from 'node:path';
 import { afterAll, describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { messageOf } from '../../src/runner/git/commit.js';
-import { scanConfig } from '../../src/runner/git/config-scan.js';
 import { parseGatehouseFile } from '../../src/runner/git/gatehouse-file.js';
 import { matchesGlob } from '../../src/runner/git/globs.js';
 import { Locks, MAX_WAITING } from '../../src/runner/git/locks.js';
@@ -78,25 +77,6 @@ describe('a commit message', () => {
     expect(messageOf({ message: ' Fix\r\n\r\nBody ', trailers })).toBe('Fix\n\nBody\n\nGatehouse-Session: 1\n');
     expect(messageOf({ message: 'Fix\n\nRefs: #1', trailers })).toBe('Fix\n\nRefs: #1\nGatehouse-Session: 1\n');
     expect(messageOf({ message: 'fix: this', trailers })).toBe('fix: this\n\nGatehouse-Session: 1\n');
-  });
-});
-
-describe('a configuration', () => {
-  it('gives its filters and drivers away, whatever their names are', () => {
-    const listing = Buffer.from(
-      'filter.a.b=\nc.clean\nx\0filter.lfs.process\ny\0merge.m.driver\nz\0merge.ff\nonly\0core.bare\0',
-    );
-    const { neutral, redirect } = scanConfig(listing);
-    expect(neutral.map(([name]) => name)).toEqual(
-      expect.arrayContaining(['filter.lfs.clean', 'filter.lfs.smudge', 'filter.lfs.process', 'merge.m.driver']),
-    );
-    expect(redirect).toBeUndefined();
-  });
-  it('with more programs or remotes than are looked at is refused', () => {
-    const many = (line: (number: number) => string): Buffer =>
-      Buffer.from(Array.from({ length: 101 }, (_, number) => `${line(number)}\0`).join(''));
-    expect(() => scanConfig(many((number) => `filter.f${String(number)}.clean\nx`))).toThrow('too many filters');
-    expect(() => scanConfig(many((number) => `remote.r${String(number)}.url\nx`))).toThrow('too many remotes');
   });
 });
 

@@ -1,197 +1,181 @@
 /** Repositories that try to make git run a program of theirs, one way each. None of the programs must ever run. */
-import {
-  chmodSync,
-  existsSync,
-  mkdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs';
+import { existsSync, mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
-import { git, GitRunner, makeRepository, refusal, write } from './git-runner.js';
+import { git, type GitRunner, makeRepository, refusal, write } from './git-runner.js';
+import { ADA, ALL_DONE, Hostile } from './hostile.js';
 
-const ADA = { author_name: 'Ada', author_email: 'ada@example.org' };
-const HOOKS = [
-  ...[
-    'applypatch-msg',
-    'pre-commit',
-    'prepare-commit-msg',
-    'commit-msg',
-    'post-commit',
-    'pre-merge-commit',
-    'post-merge',
-  ],
-  ...['pre-rebase', 'post-rewrite', 'post-checkout', 'pre-push', 'reference-transaction', 'post-index-change'],
-  ...['pre-receive', 'update', 'post-receive', 'post-update', 'proc-receive', 'push-to-checkout', 'pre-auto-gc'],
-];
+let hostile: Hostile;
 let runner: GitRunner;
-let canary: string;
-let program: string;
 let made = 0;
 beforeAll(async () => {
-  runner = await GitRunner.start();
-  canary = join(runner.folder, 'it-ran');
-  program = join(runner.folder, 'program');
-  writeFileSync(program, `#!/bin/sh\necho "$0 $*" >> '${canary}'\ncat\n`);
-  chmodSync(program, 0o755);
+  hostile = await Hostile.start();
+  runner = hostile.runner;
 });
 afterAll(() => runner.stop());
 afterEach(() => {
-  rmSync(canary, { force: true });
+  hostile.forget();
 });
-
-const ran = (): string => (existsSync(canary) ? readFileSync(canary, 'utf8') : '');
-
-/** Everything that the service does, one after the other; what is refused is refused. */
-async function useAll(repository: string): Promise<void> {
-  const quietly = (call: Promise<unknown>): Promise<unknown> => call.catch(() => undefined);
-  await runner.call('ListRepositories', {});
-  const { worktree } = await runner.create(repository, { copy: ['*.local'] });
-  const { id, path } = worktree;
-  write(path, { 'a.txt': 'changed\n', 'new.txt': 'x\n', 'b.bin': 'y' });
-  await runner.call('GetStatus', { id, disk_use: true });
-  await runner.call('GetDiff', { id, path: 'a.txt' });
-  await runner.call('GetLog', { id });
-  await quietly(runner.call('Stage', { id, paths: ['a.txt'] }));
-  await quietly(runner.call('Unstage', { id }));
-  await quietly(runner.call('Discard', { id, path: 'b.bin' }));
-  await quietly(runner.call('Commit', { id, message: 'x', ...ADA, all: true }));
-  await quietly(runner.call('Push', { id }));
-  await quietly(runner.create(repository, { fetch: true }));
-  expect(ran()).toBe('');
-  write(repository, { 'a.txt': 'base\n' });
-  git(repository, '-c', 'core.hooksPath=/dev/null', '-c', 'core.fsmonitor=false', ...clean(), 'commit', '-qam', 'base');
-  git(path, '-c', 'core.hooksPath=/dev/null', '-c', 'core.fsmonitor=false', ...clean(), 'checkout', '-qf', 'HEAD');
-  rmSync(canary, { force: true });
-  for (const mode of ['rebase', 'merge']) await quietly(runner.call('Integrate', { id, mode, ...ADA }));
-  write(path, { 'a.txt': 'again\n', 'late.txt': 'x' });
-  await runner.remove(id);
-  await runner.remove(id, { force: true, delete_branch: true });
-}
-
-/** So that the preparing calls of the test itself run nothing. */
-function clean(): string[] {
-  const names = ['evil', 'process'].flatMap((name) =>
-    ['clean', 'smudge', 'process'].map((each) => `filter.${name}.${each}=`),
-  );
-  return [
-    ...names.flatMap((each) => ['-c', each]),
-    '-c',
-    'filter.evil.required=false',
-    '-c',
-    'commit.gpgSign=false',
-    '-c',
-    'diff.external=',
-  ];
-}
-
-function start(): string {
-  made += 1;
-  const repository = runner.repository(`hostile-${String(made)}`, { 'a.txt': '1\n', 'b.bin': '1' });
-  git(runner.projects, 'clone', '-q', '--bare', repository, `${repository}-remote.git`);
-  git(repository, 'remote', 'add', 'origin', `${repository}-remote.git`);
-  return repository;
-}
-
-/** Each program under the name of its setting, so that the canary tells which one ran. */
-function configure(repository: string, config: Readonly<Record<string, string>>): void {
-  for (const [name, value] of Object.entries(config)) {
-    const own = join(runner.folder, name.replaceAll(/[^a-zA-Z.]/g, '-'));
-    if (!existsSync(own)) symlinkSync(program, own);
-    const fill = (text: string): string => text.replace(/(?<![A-Za-z])P(?![A-Za-z])/, own);
-    git(repository, 'config', fill(name), fill(value));
-  }
-}
-
-function installHooks(folder: string): void {
-  mkdirSync(folder, { recursive: true });
-  for (const hook of HOOKS) {
-    symlinkSync(program, join(folder, hook));
-  }
-}
 
 describe('a hostile repository runs nothing', () => {
   it('by hooks, its own and those of a remote that is a folder', async () => {
-    const repository = start();
-    installHooks(join(repository, '.git', 'hooks'));
-    installHooks(`${repository}-remote.git/hooks`);
-    await useAll(repository);
-    expect(ran()).toBe('');
+    const repository = hostile.repository();
+    hostile.installHooks(join(repository, '.git', 'hooks'));
+    hostile.installHooks(`${repository}-remote.git/hooks`);
+    expect(await hostile.useAll(repository)).toEqual(ALL_DONE);
+    expect(hostile.ran()).toBe('');
   });
 
   it('by a place for hooks that it configures', async () => {
-    const repository = start();
-    installHooks(join(repository, 'my-hooks'));
+    const repository = hostile.repository();
+    hostile.installHooks(join(repository, 'my-hooks'));
     for (const each of [repository, `${repository}-remote.git`])
       git(each, 'config', 'core.hooksPath', join(repository, 'my-hooks'));
-    await useAll(repository);
-    expect(ran()).toBe('');
+    expect(await hostile.useAll(repository)).toEqual(ALL_DONE);
+    expect(hostile.ran()).toBe('');
   });
 
-  it('by what it configures for work on files', async () => {
-    const repository = start();
-    write(repository, { '.gitattributes': '* filter=evil diff=evil merge=evil\n*.bin filter=process\n' });
-    git(repository, 'add', '.');
-    git(repository, 'commit', '-qm', 'attributes');
-    configure(repository, {
-      ...{ 'core.fsmonitor': 'P', 'core.pager': 'P', 'core.editor': 'P', 'sequence.editor': 'P', 'pager.log': 'P' },
-      ...{ 'diff.external': 'P', 'diff.evil.command': 'P', 'diff.evil.textconv': 'P', 'merge.evil.driver': 'P %A' },
-      ...{
-        'filter.evil.clean': 'P',
-        'filter.evil.smudge': 'P',
-        'filter.evil.required': 'true',
-        'filter.process.process': 'P',
-      },
-      ...{ 'commit.gpgSign': 'true', 'gpg.program': 'P', 'log.showSignature': 'true', 'gpg.ssh.program': 'P' },
-      ...{ 'gpg.ssh.defaultKeyCommand': 'P', 'core.alternateRefsCommand': 'P', 'trailer.sign.command': 'P' },
-      ...{ 'trailer.sign.key': 'Signed-off-by', 'alias.status': '!P', 'alias.commit-tree': '!P', 'core.askPass': 'P' },
-      ...{ 'gc.auto': '1', 'maintenance.auto': 'true', 'core.attributesFile': 'P', 'submodule.recurse': 'true' },
-    });
-    await useAll(repository);
-    expect(ran()).toBe('');
+  const programs = {
+    ...{ 'core.fsmonitor': 'P', 'core.pager': 'P', 'core.editor': 'P', 'sequence.editor': 'P', 'pager.log': 'P' },
+    ...{ 'diff.external': 'P', 'diff.evil.command': 'P', 'diff.evil.textconv': 'P', 'merge.evil.driver': 'P %A' },
+    ...{ 'merge.evil.recursive': 'evil', 'merge.default': 'evil', 'interactive.diffFilter': 'P' },
+    ...{ 'commit.gpgSign': 'true', 'gpg.program': 'P', 'log.showSignature': 'true', 'gpg.ssh.program': 'P' },
+    ...{ 'gpg.openpgp.program': 'P', 'gpg.ssh.defaultKeyCommand': 'P', 'core.alternateRefsCommand': 'P' },
+    ...{ 'trailer.sign.command': 'P', 'trailer.sign.key': 'Signed-off-by', 'trailer.sign.cmd': 'P' },
+    ...{ 'alias.status': '!P', 'alias.commit-tree': '!P', 'gc.auto': '1', 'maintenance.auto': 'true' },
+    ...{ 'gc.recentObjectsHook': 'P', 'uploadpack.packObjectsHook': 'P', 'core.attributesFile': 'P' },
+    ...{ 'submodule.recurse': 'true', 'push.negotiate': 'true' },
+  };
+
+  it('by what it configures for work on files, where every call does its work', async () => {
+    const repository = hostile.repository({ '.gitattributes': '* diff=evil merge=evil\n' });
+    hostile.configure(repository, programs);
+    expect(await hostile.useAll(repository)).toEqual(ALL_DONE);
+    expect(hostile.ran()).toBe('');
     // The same settings do run it where nobody takes them away.
-    write(repository, { 'a.txt': 'for a filter\n' });
-    git(repository, 'status');
-    git(repository, '-c', 'core.fsmonitor=false', 'add', 'a.txt');
-    expect(ran()).toContain('core.fsmonitor');
-    expect(ran()).toContain('filter.evil.clean');
+    write(repository, { 'a.txt': 'for a program\n' });
+    git(repository, 'diff');
+    expect(() => git(repository, 'commit', '-qam', 'signed')).toThrow();
+    for (const name of ['core.fsmonitor', 'diff.evil.command', 'gpg.openpgp.program'])
+      expect(hostile.ran()).toContain(name);
   });
 
-  const remotes: [name: string, config: Record<string, string>][] = [
-    ['core.sshCommand', { 'core.sshCommand': 'P', 'remote.origin.url': 'ssh://127.0.0.1:1/x' }],
-    [
-      'credential helpers',
-      { 'credential.helper': '!P', 'core.askPass': 'P', 'remote.origin.url': 'https://127.0.0.1:1/x' },
-    ],
-    ['an upload-pack', { 'remote.origin.uploadpack': 'P', 'remote.origin.receivepack': 'P' }],
-    ['a remote helper', { 'remote.origin.vcs': 'ext', 'remote.origin.url': 'ext::P' }],
-    ['ext::', { 'remote.origin.url': 'ext::P x', 'protocol.ext.allow': 'always' }],
-    ['another address', { 'url.ext::P .insteadOf': '/', 'protocol.allow': 'always' }],
-    ['a git proxy', { 'core.gitProxy': 'P', 'remote.origin.url': 'git://127.0.0.1:1/x' }],
-    [
-      'missing objects',
-      { 'extensions.partialClone': 'origin', 'remote.origin.promisor': 'true', 'remote.origin.uploadpack': 'P' },
-    ],
-    ['alternate refs and signing', { 'core.alternateRefsCommand': 'P', 'push.gpgSign': 'true', 'gpg.program': 'P' }],
-  ];
-  it.each(remotes)('by %s, over the network', async (_, config) => {
-    const repository = start();
+  it('by filters, with which files are neither staged nor committed', async () => {
+    const repository = hostile.repository({ '.gitattributes': '* filter=evil\n*.bin filter=process\n' });
+    hostile.configure(repository, {
+      ...{ 'filter.evil.clean': 'P', 'filter.evil.smudge': 'P', 'filter.evil.required': 'true' },
+      ...{ 'filter.process.process': 'P' },
+    });
+    const refused = { Stage: 'GIT_FAILED', Commit: 'GIT_FAILED' };
+    expect(await hostile.useAll(repository)).toEqual({ ...ALL_DONE, ...refused });
+    expect(hostile.ran()).toBe('');
+    write(repository, { 'a.txt': 'for a filter\n' });
+    git(repository, 'add', 'a.txt');
+    expect(hostile.ran()).toContain('filter.evil.clean');
+  });
+
+  const names = ['', 'a.b.clean', 'a=b', 'EVIL', 'ü"]\\'];
+  const quoted = (name: string): string => `"${name.replaceAll(/["\\]/g, '\\$&')}"`;
+  /** A file of its own for each of the names, which an attribute gives to it. */
+  const named = (attribute: string): Record<string, string> => ({
+    ...Object.fromEntries(names.map((_, index) => [`${String(index)}.txt`, '1\n'])),
+    '.gitattributes': names.map((name, index) => `${String(index)}.txt ${attribute}=${name}\n`).join(''),
+  });
+  const each = (lines: (program: string) => string, section: string): string =>
+    names
+      .map((name, index) => `[${section} ${quoted(name)}]\n${lines(`${hostile.program} n${String(index)}`)}`)
+      .join('');
+
+  it('by filters, whatever their names are', async () => {
+    const repository = hostile.repository(named('filter'));
+    hostile.append(
+      repository,
+      each((program) => `\tclean = ${program}\n\tsmudge = ${program}\n`, 'filter'),
+    );
+    expect(await hostile.useAll(repository)).toEqual(ALL_DONE);
+    expect(hostile.ran()).toBe('');
+    git(repository, 'worktree', 'add', '-q', '-b', 'plain', join(runner.folder, `named-${String((made += 1))}`));
+    for (const index of names.keys()) expect(hostile.ran()).toContain(` n${String(index)}\n`);
+  });
+
+  it('by merge drivers, whatever their names are', async () => {
+    const repository = hostile.repository(named('merge'));
+    hostile.append(
+      repository,
+      each((program) => `\tdriver = ${program} %A\n`, 'merge'),
+    );
     const { worktree } = await runner.create(repository);
-    configure(repository, config);
-    const calls = [runner.call('Push', { id: worktree.id }), runner.create(repository, { fetch: true })];
-    await Promise.allSettled(calls);
-    expect(ran()).toBe('');
+    const files = [...names.keys()].map((index) => `${String(index)}.txt`);
+    const change = (text: string): Record<string, string> => Object.fromEntries(files.map((file) => [file, text]));
+    write(worktree.path, change('mine\n'));
+    await runner.call('Commit', { id: worktree.id, message: 'x', ...ADA, all: true });
+    write(repository, change('theirs\n'));
+    git(repository, 'commit', '-qam', 'base');
+    for (const mode of ['merge', 'rebase']) {
+      const answer = await runner.call('Integrate', { id: worktree.id, mode, ...ADA });
+      expect(answer).toMatchObject({ conflicts: files });
+    }
+    expect(hostile.ran()).toBe('');
+    git(repository, 'merge-tree', '--write-tree', 'main', worktree.branch);
+    for (const index of names.keys()) expect(hostile.ran()).toContain(` n${String(index)} `);
+  });
+
+  it.each([
+    ['filter', 'smudge'],
+    ['merge', 'driver'],
+  ])('by a %s whose name is no text: it is refused', async (section, what) => {
+    const repository = hostile.repository();
+    mkdirSync(join(repository, '.git/info'), { recursive: true });
+    writeFileSync(join(repository, '.git/info/attributes'), Buffer.from(`* ${section}=\xff\n`, 'latin1'));
+    const { worktree } = await runner.create(repository);
+    hostile.append(repository, Buffer.from(`[${section} "\xff"]\n\t${what} = ${hostile.program}\n`, 'latin1'));
+    expect(await refusal(runner.create(repository))).toBe('GIT_FAILED');
+    expect(await refusal(runner.status(worktree.id))).toBe('GIT_FAILED');
+    expect(await runner.create(repository).catch(String)).toContain('no UTF-8');
+    expect(hostile.ran()).toBe('');
+  });
+
+  it('by hooks that its configuration names: it is refused, and so is a remote', async () => {
+    const repository = hostile.repository();
+    const { worktree } = await runner.create(repository);
+    const hook = `[hook "evil"]\n\tevent = reference-transaction\n\tcommand = ${hostile.program}\n`;
+    writeFileSync(`${repository}-remote.git/config`, hook, { flag: 'a' });
+    expect(await refusal(runner.call('Push', { id: worktree.id }))).toBe('GIT_FAILED');
+    expect(await refusal(runner.create(repository, { fetch: true }))).toBe('GIT_FAILED');
+    hostile.append(repository, hook);
+    for (const call of ['GetStatus', 'Push', 'RemoveWorktree', 'Stage'])
+      expect([call, await refusal(runner.call(call, { id: worktree.id }))]).toEqual([call, 'GIT_FAILED']);
+    expect(await runner.create(repository).catch(String)).toContain('names hooks (hook.evil.');
+    expect(hostile.ran()).toBe('');
+  });
+
+  it('by a submodule, its address and how it is to be updated', async () => {
+    const repository = hostile.repository();
+    const address = `ext::${hostile.as('submodule')} x`;
+    write(repository, { '.gitmodules': `[submodule "s"]\n\tpath = s\n\turl = ${address}\n` });
+    mkdirSync(join(repository, 's'));
+    git(repository, 'update-index', '--add', '--cacheinfo', `160000,${git(repository, 'rev-parse', 'HEAD')},s`);
+    git(repository, 'add', '.gitmodules');
+    git(repository, 'commit', '-qm', 'submodule');
+    hostile.configure(repository, {
+      ...{ 'submodule.s.url': address, 'submodule.s.active': 'true', 'submodule.s.update': '!P' },
+      ...{ 'submodule.s.fetchRecurseSubmodules': 'yes', 'submodule.recurse': 'true', 'submodule.s.ignore': 'none' },
+      ...{ 'fetch.recurseSubmodules': 'yes', 'push.recurseSubmodules': 'on-demand', 'diff.submodule': 'diff' },
+      ...{ 'status.submoduleSummary': 'true', 'diff.ignoreSubmodules': 'none' },
+    });
+    expect(await hostile.useAll(repository)).toEqual(ALL_DONE);
+    expect(hostile.ran()).toBe('');
+    const plain = ['-c', 'protocol.ext.allow=always', 'submodule', 'update', '--init'];
+    expect(() => git(repository, ...plain, '--checkout')).toThrow();
+    expect(hostile.ran()).not.toBe('');
   });
 
   /** With a filter for every file, in a file that the configuration does not lead to yet. */
   function startFiltered(): string {
-    const repository = start();
+    const repository = hostile.repository();
     write(repository, {
       '.gitattributes': '* filter=evil\n',
-      '.git/more': `[filter "evil"]\n\tclean = ${program}\n\tsmudge = ${program}\n`,
+      '.git/more': `[filter "evil"]\n\tclean = ${hostile.program}\n\tsmudge = ${hostile.program}\n`,
     });
     git(repository, 'add', '.gitattributes');
     git(repository, 'commit', '-qm', 'attributes');
@@ -208,20 +192,28 @@ describe('a hostile repository runs nothing', () => {
       expect(await refusal(runner.status(worktree.id))).toBe('GIT_FAILED');
       const why = await runner.create(repository).catch(String);
       expect(why).toContain('includes other files (include');
-      expect(ran()).toBe('');
+      expect(hostile.ran()).toBe('');
       // Plain git runs it, where a worktree is made as the service would.
-      git(repository, 'worktree', 'add', '-q', '-b', 'gatehouse/plain', join(runner.folder, `plain-${String(made)}`));
-      expect(ran()).not.toBe('');
+      git(
+        repository,
+        'worktree',
+        'add',
+        '-q',
+        '-b',
+        'gatehouse/plain',
+        join(runner.folder, `plain-${String((made += 1))}`),
+      );
+      expect(hostile.ran()).not.toBe('');
     },
   );
 
   it('by settings for a worktree alone', async () => {
     const repository = startFiltered();
     git(repository, 'config', 'extensions.worktreeConfig', 'true');
-    const evil = `[core]\n\tfsmonitor = ${program}\n[filter "evil"]\n\tclean = ${program}\n\tsmudge = ${program}\n`;
+    const evil = `[core]\n\tfsmonitor = ${hostile.program}\n[filter "evil"]\n\tclean = ${hostile.program}\n\tsmudge = ${hostile.program}\n`;
     write(repository, { '.git/config.worktree': evil });
-    await useAll(repository);
-    expect(ran()).toBe('');
+    await hostile.useAll(repository);
+    expect(hostile.ran()).toBe('');
     const { worktree } = await runner.create(repository);
     const admin = join(repository, '.git', 'worktrees', worktree.path.split('/').at(-1) ?? '');
     rmSync(join(repository, '.git', 'config.worktree'));
@@ -230,38 +222,38 @@ describe('a hostile repository runs nothing', () => {
     await runner.status(worktree.id);
     await runner.call('GetDiff', { id: worktree.id, path: 'a.txt' });
     await runner.call('Discard', { id: worktree.id, path: 'a.txt' });
-    expect(ran()).toBe('');
+    expect(hostile.ran()).toBe('');
     git(worktree.path, 'status');
-    expect(ran()).not.toBe('');
+    expect(hostile.ran()).not.toBe('');
     write(admin, { 'config.worktree': `[include]\n\tpath = ${repository}/.git/more\n` });
     expect(await refusal(runner.status(worktree.id))).toBe('GIT_FAILED');
   });
 
   it('by a file .git that leads to another repository', async () => {
-    const repository = start();
+    const repository = hostile.repository();
     const { worktree } = await runner.create(repository);
     const evil = makeRepository(join(runner.folder, 'evil'));
-    git(evil, 'config', 'core.fsmonitor', program);
-    installHooks(join(evil, '.git', 'hooks'));
+    git(evil, 'config', 'core.fsmonitor', hostile.program);
+    hostile.installHooks(join(evil, '.git', 'hooks'));
     writeFileSync(join(worktree.path, '.git'), `gitdir: ${evil}/.git\n`);
     write(worktree.path, { 'new.txt': 'x' });
     expect(await runner.status(worktree.id)).toMatchObject({ branch: worktree.branch, files: [{ path: 'new.txt' }] });
     await runner.call('Commit', { id: worktree.id, message: 'x', ...ADA, all: true });
     expect(git(evil, 'rev-list', '--count', '--all')).toBe('1');
-    expect(ran()).toBe('');
+    expect(hostile.ran()).toBe('');
   });
 
   it('by the configuration of a submodule, into which nobody looks', async () => {
-    const repository = start();
+    const repository = hostile.repository();
     const { worktree } = await runner.create(repository);
     const inner = makeRepository(join(worktree.path, 'inner'));
     git(worktree.path, '-c', 'advice.addEmbeddedRepo=false', 'add', 'inner');
-    git(inner, 'config', 'core.fsmonitor', program);
+    git(inner, 'config', 'core.fsmonitor', hostile.program);
     write(inner, { dirty: 'x' });
     await runner.status(worktree.id);
     await runner.call('GetDiff', { id: worktree.id });
     expect((await runner.remove(worktree.id)).at_stake).toMatchObject([{ kind: 'staged' }, { kind: 'submodule' }]);
-    expect(ran()).toBe('');
+    expect(hostile.ran()).toBe('');
   });
 });
 

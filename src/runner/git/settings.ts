@@ -33,6 +33,8 @@ const NO_PROGRAMS: readonly Setting[] = [
   ['gc.auto', '0'],
   ['maintenance.auto', 'false'],
   ['receive.autogc', 'false'],
+  // A fetch of its own, without what the call says about the server.
+  ['push.negotiate', 'false'],
 ];
 
 /** A submodule has a configuration of its own, so git never looks into one for us. */
@@ -47,6 +49,12 @@ const NO_SUBMODULES: readonly Setting[] = [
 
 /** What would hide a change, or make the output another than the one that is parsed. */
 const PLAIN: readonly Setting[] = [
+  ['core.preferSymlinkRefs', 'false'],
+  ['core.untrackedCache', 'false'],
+  ['diff.orderFile', '/dev/null'],
+  ['fetch.writeCommitGraph', 'false'],
+  // What a worktree is made with must not change the configuration that it shares.
+  ['worktree.useRelativePaths', 'false'],
   ['core.attributesFile', '/dev/null'],
   ['core.excludesFile', '/dev/null'],
   ['core.ignoreStat', 'false'],
