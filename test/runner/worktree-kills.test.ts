@@ -100,6 +100,7 @@ describe('a machine', () => {
   });
 
   const isRoot = process.getuid?.() === 0;
+  if (!isRoot) console.warn('SKIPPED: the test of a full disk needs root, to mount a small one');
   (isRoot ? it : it.skip)('whose disk is full says so, and keeps nothing half-made (needs root)', async () => {
     const small = join(runner.folder, 'small');
     mkdirSync(small);

@@ -5,8 +5,13 @@ import type { GitRun } from './run.js';
 
 /** Variables that name git its folders. */
 const FOLDERS = ['GIT_DIR', 'GIT_COMMON_DIR', 'GIT_WORK_TREE'];
-/** In git's folders, what a git that somebody runs later would run or believe. */
-const KEPT = ['hooks', 'info'];
+/**
+ * In git's folder of a repository: what a git that somebody runs later would run or believe, and what is other worktrees'.
+ * None of it is replaced by a call of ours: as a mount point it could not be.
+ */
+const KEPT = ['HEAD', 'config', 'config.worktree', 'hooks', 'info', 'modules', 'objects/info', 'worktrees'];
+/** The same in its record of a worktree. */
+const RECORD_KEPT = ['commondir', 'config.worktree', 'gitdir', 'hooks', 'info', 'modules'];
 const HANDLE = /^\/proc\/\d+\/fd\/\d+$/;
 
 /** What is started in place of git. */
@@ -18,23 +23,38 @@ export interface Confined {
 }
 
 /**
- * git where sessions are in sandboxes: it can write to the repository and the worktree of this call, and to nothing else
- * of the machine. A session can leave symbolic links in what is writable for it, the logs of refs above all, and git
- * follows them: whatever one leads to cannot be written. In its own user namespace git may not use our descriptors, so it
- * is told where they lead; no session in a sandbox can put anything else there.
+ * git where sessions are in sandboxes: it can write to the repository and the worktree of this call, but for what decides
+ * what git does in there, and to nothing else of the machine. A session can leave symbolic links in what is writable for
+ * it, the logs of refs above all, and git follows them: whatever one leads to cannot be written. In its own user namespace
+ * git may not use our descriptors, so it is told where they lead; no session in a sandbox can put anything else there.
  */
 export function confined(run: GitRun): Confined {
   const env: Record<string, string> = { ...run.env };
   for (const name of FOLDERS) if (env[name] !== undefined) env[name] = real(env[name]);
   const cwd = real(run.cwd);
-  const folders = FOLDERS.flatMap((name) => env[name] ?? []);
+  const { gitFolders = [], writable: asked = [] } = run;
   const index = env['GIT_INDEX_FILE'];
-  const writable = [cwd, ...folders, ...(run.writable ?? []), ...(index === undefined ? [] : [dirname(index)])];
-  const kept = [...new Set(folders)].flatMap((folder) => KEPT.map((name) => join(folder, name))).filter(isFolder);
+  const writable = [
+    ...[cwd, ...FOLDERS.flatMap((name) => env[name] ?? []), ...gitFolders],
+    // What is not there yet is made in a folder that is writable, or not at all.
+    ...[...asked, ...(index === undefined ? [] : [dirname(index)])].filter((path) => isThere(path, 'isDirectory')),
+  ];
+  const kept = keptOf(env, gitFolders).filter((path) => !asked.includes(path));
   const [file, ...args] = writeOnlyCommand({ cwd, writable, kept }, ['git', ...run.args]);
   return { file, args, cwd: '/', env };
 }
 
+function keptOf(env: Readonly<Record<string, string>>, gitFolders: readonly string[]): string[] {
+  const { GIT_DIR: own, GIT_COMMON_DIR: common, GIT_WORK_TREE: tree } = env;
+  const repositories = [...(common === undefined ? [] : [common]), ...gitFolders];
+  const parts = repositories.flatMap((folder) => KEPT.map((name) => join(folder, name)));
+  if (own !== undefined && own !== common) parts.push(...RECORD_KEPT.map((name) => join(own, name)));
+  const links = tree === undefined ? [] : [join(tree, '.git')].filter((path) => isThere(path, 'isFile'));
+  return [...parts.filter((path) => isThere(path, 'isFile') || isThere(path, 'isDirectory')), ...links];
+}
+
 const real = (path: string): string => (HANDLE.test(path) ? readlinkSync(path) : path);
 
-const isFolder = (path: string): boolean => lstatSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false;
+/** Not as a symbolic link. */
+const isThere = (path: string, kind: 'isFile' | 'isDirectory'): boolean =>
+  lstatSync(path, { throwIfNoEntry: false })?.[kind]() ?? false;

@@ -95,7 +95,9 @@ export async function addWorktree(entry: Entry, repository: Repository): Promise
     await repository.run(['update-ref', `refs/heads/${entry.branch}`, entry.baseCommit, '']);
   }
   const args = ['worktree', 'add', '--quiet', '--no-checkout', '--', entry.path, entry.branch];
-  const result = await repository.run(args, { accept: [0, 128, 255], writable: [dirname(entry.path)] });
+  // The new record, too, is to be where the others are.
+  const writable = [dirname(entry.path), join(repository.gitDir.path, 'worktrees')];
+  const result = await repository.run(args, { accept: [0, 128, 255], writable });
   if (result.code === 0) return;
   if (/already (checked out|used by worktree)/.test(result.stderr)) {
     throw new DomainError('BRANCH_IN_USE', 'existing_branch: it is checked out in another worktree.');

@@ -40,7 +40,7 @@ export class Places {
         folder.close();
         continue;
       }
-      const repository = await Repository.open(folder, this.setup);
+      const repository = await Repository.open(folder, this.setup, (place) => this.allows(place));
       if (repository) return repository;
     }
     throw notAllowed();

@@ -1,6 +1,7 @@
 /** Over the network: only to remotes that are configured, by transports that run nothing of the repository's. */
 import { DomainError } from '../../kernel/errors.js';
 import type { Remote } from './config-scan.js';
+import { requireNoLinks } from './links.js';
 import { checkRef } from './names.js';
 import type { Places } from './places.js';
 import { firstCommit } from './refs.js';
@@ -68,6 +69,7 @@ export async function pushBranch(
   context: NetworkContext,
 ): Promise<{ remote: string; commit: string }> {
   const ref = `refs/heads/${branch}`;
+  await requireNoLinks(repository.gitDir);
   const found = await firstCommit(repository, [ref]);
   if (!found) throw new DomainError('REF_NOT_FOUND', 'The branch has no commit.');
   const target = await aim(repository, name, 'push', context);
@@ -100,9 +102,9 @@ async function aim(
   const url = direction === 'push' ? remote.pushUrl : remote.url;
   const path = pathOf(url);
   if (path !== undefined) {
-    const folder = await localFolder(path, places);
-    const writable = direction === 'push' ? [folder] : [];
-    const options = { env: networkEnvironment(base, ['file']), writable };
+    const gitFolder = await localFolder(path, direction, places);
+    const gitFolders = direction === 'push' ? [gitFolder] : [];
+    const options = { env: networkEnvironment(base, ['file']), gitFolders };
     return { remote, url: path, server: SERVERS[direction], options };
   }
   const transports = transportsOf(url);
@@ -131,13 +133,17 @@ function pathOf(url: string): string | undefined {
 
 /**
  * A remote on this machine must be a repository under a project root too, and bring no objects from elsewhere.
- * @returns its real path
+ * @returns the real path of git's folder in it
  */
-async function localFolder(path: string, places: Places): Promise<string> {
+async function localFolder(path: string, direction: 'fetch' | 'push', places: Places): Promise<string> {
   const repository = await places.open(path);
   const { redirect, partial } = repository.config;
-  repository.close();
-  if (redirect === undefined && !partial) return repository.path;
+  try {
+    if (direction === 'push') await requireNoLinks(repository.gitDir);
+  } finally {
+    repository.close();
+  }
+  if (redirect === undefined && !partial) return repository.gitDir.path;
   throw new DomainError('GIT_FAILED', 'The remote is a folder whose configuration leads elsewhere.');
 }
 

@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { DomainError } from '../../kernel/errors.js';
 import { commitStakes, findStakes, moduleStakes, type Stake, type Stakes } from './at-stake.js';
 import type { Entry } from './journal.js';
+import { requireOwnParts } from './links.js';
 import { MAX_COMMITS, recordedCommits, unpushedCommits } from './lost-commits.js';
 import type { Pinned } from './pinned.js';
 import { firstCommit } from './refs.js';
@@ -201,6 +202,7 @@ async function withRecord<Result>(
   const admin = openAdmin(repository, entry.name);
   if (admin === undefined) return undefined;
   try {
+    requireOwnParts(admin);
     await repository.configOf(admin);
     const run: Git['run'] = (args, options) =>
       repository.run(args, { ...options, env: { ...options?.env, GIT_DIR: admin.handle } });

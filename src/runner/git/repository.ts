@@ -1,6 +1,8 @@
 import { lstatSync } from 'node:fs';
 import { DomainError } from '../../kernel/errors.js';
 import { type ScannedConfig, scanConfig } from './config-scan.js';
+import { requireOwnParts } from './links.js';
+import { requireOwnObjects } from './objects.js';
 import type { Pinned } from './pinned.js';
 import { type GitResult, type GitRun, runGit } from './run.js';
 import { type Setting, settingsEnvironment } from './settings.js';
@@ -41,13 +43,21 @@ export class Repository implements Git {
 
   /**
    * Opens the repository at a folder that is open and allowed; takes over the descriptor.
+   * @param allows whether objects may be taken from this folder too, given by its real path
    * @returns undefined when there is no repository
+   * @throws DomainError GIT_FAILED when a part of it leads elsewhere, or for a configuration that is not used
    */
-  static async open(folder: Pinned, setup: GitSetup): Promise<Repository | undefined> {
+  static async open(
+    folder: Pinned,
+    setup: GitSetup,
+    allows: (path: string) => boolean,
+  ): Promise<Repository | undefined> {
     const inner = folder.child('.git');
     const gitDir = inner ?? folder;
     try {
       if (isGitFolder(gitDir)) {
+        requireOwnParts(gitDir);
+        await requireOwnObjects(`${gitDir.handle}/objects`, allows);
         const config = await readConfig(folders(gitDir), setup.env);
         return new Repository(folder.path, gitDir, inner ? folder : undefined, config, setup);
       }
@@ -108,10 +118,12 @@ function folders(gitDir: Pinned): Record<'GIT_DIR' | 'GIT_COMMON_DIR', string> {
   return { GIT_DIR: gitDir.handle, GIT_COMMON_DIR: gitDir.handle };
 }
 
-/** Folders of its own, none of them elsewhere. */
+/** Links pass, so that it is told that they are not taken. */
 function isGitFolder(gitDir: Pinned): boolean {
-  const is = (name: string, kind: 'isDirectory' | 'isFile'): boolean =>
-    lstatSync(`${gitDir.handle}/${name}`, { throwIfNoEntry: false })?.[kind]() ?? false;
+  const is = (name: string, kind: 'isDirectory' | 'isFile'): boolean => {
+    const found = lstatSync(`${gitDir.handle}/${name}`, { throwIfNoEntry: false });
+    return found !== undefined && (found.isSymbolicLink() || found[kind]());
+  };
   return is('objects', 'isDirectory') && is('refs', 'isDirectory') && is('HEAD', 'isFile');
 }
 

@@ -1,5 +1,6 @@
 /** Forgets what forced removals have put aside, when its time is over. */
 import type { Logger } from 'pino';
+import { requireNoLinks } from './links.js';
 import type { Places } from './places.js';
 import type { Git } from './repository.js';
 import { KEPT_MS, RESCUE_REFS, type Rescue, type RescueStore } from './rescue-store.js';
@@ -57,7 +58,9 @@ async function dropRef(git: Git, ref: string, commit: string): Promise<void> {
 async function within(places: Places, path: string, use: (git: Git) => Promise<void>): Promise<void> {
   const repository = await places.open(path).catch(() => undefined);
   try {
-    if (repository) await use(repository);
+    if (!repository) return;
+    await requireNoLinks(repository.gitDir);
+    await use(repository);
   } finally {
     repository?.close();
   }

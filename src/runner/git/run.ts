@@ -33,6 +33,8 @@ export interface GitRun {
   readonly confined?: boolean | undefined;
   /** Folders that it writes to beside those, real paths. */
   readonly writable?: readonly string[] | undefined;
+  /** Git's folders of other repositories that it writes to, real paths. */
+  readonly gitFolders?: readonly string[] | undefined;
 }
 
 export interface GitResult {

@@ -1,5 +1,6 @@
 import { DomainError } from '../../kernel/errors.js';
 import type { Entry } from './journal.js';
+import { requireOwnParts } from './links.js';
 import { Pinned } from './pinned.js';
 import type { Git, GitOptions, Repository } from './repository.js';
 import { type GitResult, runGit } from './run.js';
@@ -22,12 +23,13 @@ export class Worktree implements Git {
   /**
    * The repository stays its caller's, open for as long as the worktree.
    * @throws DomainError WORKTREE_NOT_READY when its folder or git's record of it is gone, GIT_FAILED for a configuration
-   * that is not used
+   * that is not used, and for a record with symbolic links
    */
   static async open(entry: Entry, repository: Repository): Promise<Worktree> {
     const tree = Pinned.openExact(entry.path);
     const admin = openAdmin(repository, entry.name);
     try {
+      if (admin) requireOwnParts(admin);
       // A worktree may have settings of its own, which the look at the repository did not see.
       if (tree && admin)
         return new Worktree(entry, repository, tree, admin, (await repository.configOf(admin)).neutral);

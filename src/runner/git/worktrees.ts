@@ -7,6 +7,7 @@ import { claimFolder } from '../claim.js';
 import { addWorktree, checkCreate, type CreateRequest, fillWorktree, planWorktree } from './create.js';
 import { makeFolder, withDiskChecked } from './durable.js';
 import { type Entry, Journal } from './journal.js';
+import { requireNoLinks } from './links.js';
 import { Locks } from './locks.js';
 import { asideOf, finishRemoval, undoCreation } from './removal.js';
 import { goOnRemoving, type RemoveOptions, type RemoveResult, removeWorktree } from './remove.js';
@@ -14,7 +15,7 @@ import { fetchRemote, type NetworkContext } from './remote.js';
 import type { Repository } from './repository.js';
 import { RescueStore } from './rescue-store.js';
 import { dropOldRescues } from './rescue-sweep.js';
-import { Worktree } from './worktree.js';
+import { openAdmin, Worktree } from './worktree.js';
 
 /** How often rescues are looked through for those whose time is over. */
 const SWEEP_MS = 3600 * 1000;
@@ -103,7 +104,12 @@ export class Worktrees {
   /** Changes a worktree; one change at a time in each repository. */
   async write<Result>(id: string, use: (worktree: Worktree) => Promise<Result>): Promise<Result> {
     const { gitDir } = await this.#find(id);
-    return this.#locks.hold(gitDir, () => this.read(id, use));
+    return this.#locks.hold(gitDir, () =>
+      this.read(id, async (worktree) => {
+        await requireWritable(worktree.repository, worktree.entry);
+        return use(worktree);
+      }),
+    );
   }
 
   /**
@@ -116,6 +122,7 @@ export class Worktrees {
       const entry = await this.#find(id);
       const repository = await this.#repositoryOf(entry);
       try {
+        await requireWritable(repository, entry);
         const context = { ...this.#context, repository, givenUp, sessionsIn: this.sessionsIn };
         return await removeWorktree(entry, context, options);
       } finally {
@@ -139,6 +146,7 @@ export class Worktrees {
     if (existing) throw notReady(existing);
     const repository = await this.network.places.open(request.repository);
     try {
+      await requireNoLinks(repository.gitDir);
       // Before the lock: the network may take its time.
       const remote = request.fetch ? await fetchRemote(repository, undefined, this.network) : undefined;
       const entry = await this.#locks.hold(repository.gitDir.path, () => this.#make(request, repository, remote));
@@ -225,6 +233,7 @@ export class Worktrees {
     // Without its repository there is nothing of it there; with one that cannot be opened the next start tries again.
     const repository = existsSync(entry.gitDir) ? await this.#repositoryOf(entry) : undefined;
     try {
+      if (repository) await requireWritable(repository, entry);
       if (entry.state === 'creating') await undoCreation(entry, { ...this.#context, repository });
       else if (repository) await goOnRemoving(entry, { ...this.#context, repository });
       else await this.#finishWithout(entry);
@@ -242,6 +251,17 @@ export class Worktrees {
 }
 
 const cannotServe = (why: string): DomainError => new DomainError('GIT_FAILED', why);
+
+/** @throws DomainError GIT_FAILED when git would write through a symbolic link, in the repository or for the worktree */
+async function requireWritable(repository: Repository, entry: Entry): Promise<void> {
+  await requireNoLinks(repository.gitDir);
+  const admin = openAdmin(repository, entry.name);
+  try {
+    if (admin) await requireNoLinks(admin);
+  } finally {
+    admin?.close();
+  }
+}
 
 function notReady({ state }: Entry): DomainError {
   return new DomainError('WORKTREE_NOT_READY', `The worktree is ${state}.`);

@@ -57,10 +57,14 @@ export function writeOnlyCommand(
   { cwd, writable, kept }: Pick<View, 'cwd' | 'writable' | 'kept'>,
   command: readonly string[],
 ): [string, ...string[]] {
+  const mounts = [
+    ...[...new Set(writable)].map((path) => ['--bind', path, path]),
+    ...[...new Set(kept)].map((path) => ['--ro-bind', path, path]),
+  ];
   return [
     ...([BWRAP, '--die-with-parent', '--ro-bind', '/', '/', '--dev-bind', '/dev', '/dev'] as const),
-    ...shown('--bind', writable, []),
-    ...kept.flatMap((path) => ['--ro-bind', path, path]),
+    // Outer ones first: in a part that is kept another may be writable.
+    ...mounts.sort(([, one = ''], [, other = '']) => one.length - other.length).flat(),
     ...['--chdir', cwd, '--', ...command],
   ];
 }
