@@ -1,6 +1,8 @@
 /** Pushes and fetches to servers: https with a real one on loopback, ssh through a program that stands in for `ssh`. */
-import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { execFile } from 'node:child_process';
+import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { splitSignIn } from '../../src/runner/git/sign-in.js';
 import { GitServer } from '../support/git-server.js';
@@ -109,6 +111,39 @@ describe('a remote over https', () => {
     const { id } = await start(at(`${PERSON.name}:wrong-${SECRET}@`));
     expect(await refusal(runner.call('Push', { id }))).toBe('REMOTE_REJECTED');
     expect(await shown()).not.toContain(`wrong-${SECRET}`);
+  });
+
+  it.each([
+    ['credential.helper', 'REMOTE_REJECTED'],
+    ['credential.https://127.0.0.1:PORT.helper', 'REMOTE_REJECTED'],
+    ['core.askPass', 'GIT_FAILED'],
+  ])('asks no program that the repository names by %s who signs in', async (setting, code) => {
+    const { id, repository } = await start(at(''));
+    const canary = join(runner.folder, 'asked');
+    write(runner.folder, { helper: `#!/bin/sh\necho "$*" >> '${canary}'\necho password=x\necho username=x\n` });
+    chmodSync(join(runner.folder, 'helper'), 0o755);
+    git(repository, 'config', setting.replace('PORT', String(server.port)), join(runner.folder, 'helper'));
+    const before = server.seen.length;
+    expect(await refusal(runner.call('Push', { id }))).toBe(code);
+    expect(await refusal(runner.create(repository, { fetch: true }))).toBe(code);
+    // Where it is asked at all, the server has asked back, and was told nothing.
+    const answers = server.seen.slice(before).map(({ status, authorization }) => [status, authorization]);
+    expect(answers).toEqual(
+      code === 'GIT_FAILED'
+        ? []
+        : [
+            [401, undefined],
+            [401, undefined],
+          ],
+    );
+    expect(existsSync(canary)).toBe(false);
+    const trust = ['-c', `http.sslCAInfo=${runner.folder}/ca.crt`];
+    const env = { PATH: process.env['PATH'], HOME: '/nonexistent', GIT_CONFIG_NOSYSTEM: '1', GIT_TERMINAL_PROMPT: '0' };
+    // Beside the server, which this process is.
+    const fetching = promisify(execFile)('git', [...trust, 'fetch', 'origin'], { cwd: repository, env });
+    await expect(fetching).rejects.toThrow('Authentication failed');
+    expect(existsSync(canary)).toBe(true);
+    rmSync(canary);
   });
 
   it('does not send them on elsewhere', async () => {

@@ -1,7 +1,6 @@
 import { lstatSync, readlinkSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { writeOnlyCommand } from '../sandbox/command.js';
-import type { GitRun } from './run.js';
 
 /** Variables that name git its folders. */
 const FOLDERS = ['GIT_DIR', 'GIT_COMMON_DIR', 'GIT_WORK_TREE'];
@@ -13,6 +12,19 @@ const KEPT = ['HEAD', 'config', 'config.worktree', 'hooks', 'info', 'modules', '
 /** The same in its record of a worktree. */
 const RECORD_KEPT = ['commondir', 'config.worktree', 'gitdir', 'hooks', 'info', 'modules'];
 const HANDLE = /^\/proc\/\d+\/fd\/\d+$/;
+
+/** Of a call of git, what is to be confined. */
+export interface Confinable {
+  /** After `git`; never passes through a shell. */
+  readonly args: readonly string[];
+  /** All of its environment. */
+  readonly env: Readonly<Record<string, string>>;
+  readonly cwd: string;
+  /** Folders that it writes to beside the repository and the worktree, real paths. */
+  readonly writable?: readonly string[] | undefined;
+  /** Git's folders of other repositories that it writes to, real paths. */
+  readonly gitFolders?: readonly string[] | undefined;
+}
 
 /** What is started in place of git. */
 export interface Confined {
@@ -28,7 +40,7 @@ export interface Confined {
  * it, the logs of refs above all, and git follows them: whatever one leads to cannot be written. In its own user namespace
  * git may not use our descriptors, so it is told where they lead; no session in a sandbox can put anything else there.
  */
-export function confined(run: GitRun): Confined {
+export function confined(run: Confinable): Confined {
   const env: Record<string, string> = { ...run.env };
   for (const name of FOLDERS) if (env[name] !== undefined) env[name] = real(env[name]);
   const cwd = real(run.cwd);

@@ -2,7 +2,7 @@ import type { ChildProcess } from 'node:child_process';
 import { DomainError } from '../../kernel/errors.js';
 import { endGroup, startChild } from '../child.js';
 import { errnoOf } from '../errno.js';
-import { confined } from './confined.js';
+import { type Confinable, confined } from './confined.js';
 
 /** How long a call may take that names no time of its own. */
 export const DEFAULT_TIMEOUT_MS = 30_000;
@@ -16,12 +16,7 @@ const MAX_RUNNING = 16;
 const MAX_ON_NETWORK = 4;
 const MAX_WAITING = 1000;
 
-export interface GitRun {
-  /** After `git`; never passes through a shell. */
-  readonly args: readonly string[];
-  /** All of its environment. */
-  readonly env: Readonly<Record<string, string>>;
-  readonly cwd: string;
+export interface GitRun extends Confinable {
   readonly input?: Buffer | string | undefined;
   /** Exit codes that are an answer and no failure; 0 when absent. */
   readonly accept?: readonly number[] | undefined;
@@ -31,10 +26,6 @@ export interface GitRun {
   readonly network?: boolean | undefined;
   /** It writes to its repository and worktree only; false when absent: {@link confined}. */
   readonly confined?: boolean | undefined;
-  /** Folders that it writes to beside those, real paths. */
-  readonly writable?: readonly string[] | undefined;
-  /** Git's folders of other repositories that it writes to, real paths. */
-  readonly gitFolders?: readonly string[] | undefined;
 }
 
 export interface GitResult {
