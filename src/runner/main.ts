@@ -117,12 +117,17 @@ async function openSandbox(
   return Sandbox.open({
     projectRoots,
     readOnly: sandboxReadOnly,
-    // The id of a gateway's own runner lies in the gateway's DATA_DIR, with its secrets.
-    hidden: [directory, dirname(resolve(idFile)), worktreeRoot],
+    hidden: ownFolders({ idFile, worktreeRoot }, directory),
     home: process.env['HOME'],
     worktree: (id) => worktrees.read(id, ({ entry }) => Promise.resolve(entry)),
   });
 }
+
+/** What no sandbox shows. The id of a gateway's own runner lies in the gateway's DATA_DIR, with its secrets. */
+const ownFolders = (
+  { idFile, worktreeRoot }: Pick<RunnerOptions, 'idFile' | 'worktreeRoot'>,
+  directory: string,
+): string[] => [directory, dirname(resolve(idFile)), worktreeRoot];
 
 /** The sockets of the folder come last: what cannot listen elsewhere leaves none behind. */
 function createListeners(options: RunnerOptions, directory: string, services: Services): Listener[] {
@@ -162,7 +167,12 @@ function createRegistry(options: RunnerOptions, id: string, epoch: string, group
 function createWorktrees(options: RunnerOptions, id: string, registry: Registry): Worktrees {
   const { projectRoots, trustedRepositories, worktreeRoot } = options;
   const env = baseEnvironment(process.env, { [RUNNER_MARKER]: runnerMark(id) });
-  const places = new Places(projectRoots, trustedRepositories, { env, confined: options.sandbox !== 'none' });
+  const around = {
+    readOnly: [...projectRoots, ...options.sandboxReadOnly],
+    hidden: ownFolders(options, resolve(options.directory)),
+  };
+  const confined = options.sandbox === 'none' ? null : around;
+  const places = new Places(projectRoots, trustedRepositories, { env, confined });
   return new Worktrees(worktreeRoot, { places, base: process.env }, log, (folder) => registry.workingIn(folder));
 }
 

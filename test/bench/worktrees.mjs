@@ -27,7 +27,7 @@ git('init', '-q');
 git('add', '.');
 git('commit', '-qm', 'first');
 
-const places = new Places([join(folder, 'projects')], [], { env: baseEnvironment(process.env, {}), confined: false });
+const places = new Places([join(folder, 'projects')], [], { env: baseEnvironment(process.env, {}), confined: null });
 const journal = new Journal(join(folder, 'journal'));
 await journal.open();
 const made = [];

@@ -78,7 +78,7 @@ describeSandboxed('git outside of a sandbox', () => {
       const env = { GIT_DIR: admin, GIT_COMMON_DIR: gitDir, GIT_WORK_TREE: own.path };
       const args = ['update-ref', '--create-reflog', '-m', 'a line', 'HEAD', commit];
       const call = { args, env: { ...baseEnvironment(process.env, {}), ...env }, cwd: own.path, accept: [0, 1, 128] };
-      await runGit({ ...call, confined: true });
+      await runGit({ ...call, confined: { readOnly: [runner.projects], hidden: [] } });
       expect([target, read(target)]).toEqual([target, before]);
       rmSync(join(admin, 'logs/HEAD'));
     }
@@ -88,6 +88,24 @@ describeSandboxed('git outside of a sandbox', () => {
     await runGit({ args: ['update-ref', '-m', 'a line', 'HEAD', 'main'], env, cwd: own.path });
     expect(read(plain)).toContain('a line');
     rmSync(join(admin, 'logs/HEAD'));
+  });
+
+  it('finds nothing where a folder of the worktree has become a link, and can put nothing beside what is git’s', async () => {
+    const elsewhere = join(runner.folder, 'elsewhere');
+    write(elsewhere, { secret: 'canary' });
+    const env = { GIT_DIR: admin, GIT_COMMON_DIR: gitDir, GIT_WORK_TREE: own.path };
+    const call = { env: { ...baseEnvironment(process.env, {}), ...env }, cwd: own.path, accept: [0, 1, 128] };
+    const around = { readOnly: [runner.projects], hidden: [runner.worktrees] };
+    symlinkSync(elsewhere, join(own.path, 'became'));
+    const read = { ...call, args: ['hash-object', '-w', '--no-filters', '--', 'became/secret'] };
+    expect((await runGit({ ...read, confined: around })).code).toBe(128);
+    expect((await runGit(read)).code).toBe(0);
+    for (const file of ['commondir', 'config', 'hooks/post-commit', 'packed-refs', 'worktrees/new']) {
+      const bundle = { ...call, args: ['bundle', 'create', '--quiet', join(gitDir, file), 'main'] };
+      expect([file, (await runGit({ ...bundle, confined: around })).code]).toEqual([file, 128]);
+    }
+    expect(existsSync(join(gitDir, 'commondir'))).toBe(false);
+    rmSync(join(own.path, 'became'));
   });
 
   it('does all that it is for: commits, pushes to a folder, merges, and removes with a rescue', async () => {

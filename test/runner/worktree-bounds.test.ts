@@ -222,7 +222,7 @@ describe('a `.gatehouse.yaml`', () => {
 
 describe('what takes long', () => {
   const places = (): Places =>
-    new Places([runner.projects], [], { env: baseEnvironment(process.env, {}), confined: false });
+    new Places([runner.projects], [], { env: baseEnvironment(process.env, {}), confined: null });
 
   it('is done for one worktree once at a time, and for two worktrees in all', async () => {
     const open = async ({ id }: Made): Promise<Worktree> => {

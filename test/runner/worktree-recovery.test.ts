@@ -207,7 +207,7 @@ describe('a rescue', () => {
     const folder = mkdtempSync(join(tmpdir(), 'gatehouse-rescue-'));
     const opened = await new Places([runner.projects], [], {
       env: baseEnvironment(process.env, {}),
-      confined: false,
+      confined: null,
     }).open(repository);
     const worktree = await Worktree.open(entry, opened);
     const store = new NoRoomForBundles(folder, pino({ level: 'silent' }));

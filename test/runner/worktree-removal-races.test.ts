@@ -128,7 +128,7 @@ describe('between the first look and the removal', () => {
       }
     }
     const log = pino({ level: 'silent' });
-    const places = new Places([runner.projects], [], { env: baseEnvironment(process.env, {}), confined: false });
+    const places = new Places([runner.projects], [], { env: baseEnvironment(process.env, {}), confined: null });
     const opened = await places.open(repository);
     const context = {
       journal: new Meanwhile(join(runner.worktrees, '.journal'), log),

@@ -3,6 +3,7 @@ import { DomainError } from '../../kernel/errors.js';
 import { type ScannedConfig, scanConfig } from './config-scan.js';
 import { requireOwnParts } from './links.js';
 import { requireOwnObjects } from './objects.js';
+import type { Surroundings } from './confined.js';
 import type { Pinned } from './pinned.js';
 import { type GitResult, type GitRun, runGit } from './run.js';
 import { type Setting, settingsEnvironment } from './settings.js';
@@ -18,8 +19,8 @@ export interface GitOptions extends Omit<GitRun, 'args' | 'env' | 'cwd'> {
 export interface GitSetup {
   /** The environment of every call. */
   readonly env: Readonly<Record<string, string>>;
-  /** Calls can write to nothing but their repository. */
-  readonly confined: boolean;
+  /** Calls see and write to nothing but their repository, and this; null: they are not confined. */
+  readonly confined: Surroundings | null;
 }
 
 /** Runs git at one place, with everything that a repository could use against us switched off. */
@@ -78,13 +79,13 @@ export class Repository implements Git {
     return runGit({
       ...rest,
       ...{ args, cwd },
-      confined: rest.confined ?? this.confined,
+      confined: rest.confined === undefined ? this.confined : rest.confined,
       env: { ...this.environment(settings), ...env },
     });
   }
 
-  /** Whether calls of git can write to nothing but this repository. */
-  get confined(): boolean {
+  /** What calls of git see beside this repository; null: they see and write to everything. */
+  get confined(): Surroundings | null {
     return this.setup.confined;
   }
 

@@ -69,7 +69,7 @@ export class BlobMaker {
     const handles = opened.map(({ file }) => `/proc/${String(process.pid)}/fd/${String(file.fd)}`);
     const args = ['hash-object', '-w', '--no-filters', '--', ...handles];
     // Only so it is these very files, whatever lies at their paths by now. It writes objects, and nothing that says what.
-    const { stdout } = await this.worktree.run(args, { timeoutMs: TIMEOUT_MS, confined: false });
+    const { stdout } = await this.worktree.run(args, { timeoutMs: TIMEOUT_MS, confined: null });
     const blobs = stdout.toString().split('\n');
     return opened.map(({ path, permissions }, index) => {
       return { path, permissions, blob: blobs[index] ?? '', mode: (permissions & 0o100) === 0 ? '100644' : '100755' };

@@ -117,7 +117,7 @@ async function record(
   await git.run(['bundle', 'create', '--quiet', bundle, ref, ...without, '--'], {
     ...{ timeoutMs: TIMEOUT_MS, writable: [dirname(bundle)] },
   });
-  await git.run(['bundle', 'verify', '--quiet', bundle], { timeoutMs: TIMEOUT_MS });
+  await git.run(['bundle', 'verify', '--quiet', bundle], { timeoutMs: TIMEOUT_MS, writable: [dirname(bundle)] });
   await chmod(bundle, 0o600);
   await syncFile(bundle);
   await syncFolder(dirname(bundle));

@@ -2,7 +2,7 @@ import type { ChildProcess } from 'node:child_process';
 import { DomainError } from '../../kernel/errors.js';
 import { endGroup, startChild } from '../child.js';
 import { errnoOf } from '../errno.js';
-import { type Confinable, confined } from './confined.js';
+import { type Confinable, confined, type Surroundings } from './confined.js';
 
 /** How long a call may take that names no time of its own. */
 export const DEFAULT_TIMEOUT_MS = 30_000;
@@ -24,8 +24,8 @@ export interface GitRun extends Confinable {
   readonly timeoutMs?: number | undefined;
   /** It talks to a remote. */
   readonly network?: boolean | undefined;
-  /** It writes to its repository and worktree only; false when absent: {@link confined}. */
-  readonly confined?: boolean | undefined;
+  /** It sees and writes only what it is about, and this: {@link confined}; null or absent: it is not confined. */
+  readonly confined?: Surroundings | null | undefined;
 }
 
 export interface GitResult {
@@ -102,7 +102,7 @@ const onNetwork = new Turns(MAX_ON_NETWORK);
 function execute(run: GitRun): Promise<GitResult> {
   const { maxBytes = DEFAULT_MAX_BYTES, timeoutMs = DEFAULT_TIMEOUT_MS, input } = run;
   return new Promise((resolve, reject) => {
-    const { file, args, cwd, env } = run.confined === true ? confined(run) : { ...run, file: 'git' };
+    const { file, args, cwd, env } = run.confined ? confined(run, run.confined) : { ...run, file: 'git' };
     const child = startChild(file, args, {
       ...{ cwd, env },
       stdio: [input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],

@@ -49,7 +49,7 @@ export class Worktree implements Git {
     return runGit({
       ...rest,
       ...{ args, cwd },
-      confined: rest.confined ?? this.repository.confined,
+      confined: rest.confined === undefined ? this.repository.confined : rest.confined,
       env: { ...this.repository.environment([...this.neutral, ...settings]), ...folders, ...env },
     });
   }

@@ -50,23 +50,41 @@ export function sandboxCommand(view: View, command: readonly string[]): string[]
 }
 
 /**
- * Not for sessions but for what the runner itself starts on their files.
+ * Not for sessions but for what the runner itself starts on their files, with its own powers.
+ * @returns what runs `command` so that it sees what `view` shows and nothing else of the machine's files
+ */
+export function helperCommand(view: View, command: readonly string[]): [string, ...string[]] {
+  return [
+    ...([BWRAP, '--unshare-pid', '--unshare-ipc', '--die-with-parent', ...systemMounts()] as const),
+    ...(view.home === '/' ? [] : ['--tmpfs', view.home]),
+    ...shown('--ro-bind', view.readOnly, view.hidden),
+    ...nested(view),
+    ...['--remount-ro', '/', '--chdir', view.cwd, '--', ...command],
+  ];
+}
+
+/**
+ * The same for what needs more of the machine than can be named, such as the keys of whoever runs it.
  * @returns what runs `command` with the machine as it is, but that nothing outside of what is writable can be written
  */
 export function writeOnlyCommand(
-  { cwd, writable, kept }: Pick<View, 'cwd' | 'writable' | 'kept'>,
+  view: Pick<View, 'cwd' | 'writable' | 'kept'>,
   command: readonly string[],
 ): [string, ...string[]] {
+  return [
+    ...([BWRAP, '--die-with-parent', '--ro-bind', '/', '/', '--dev-bind', '/dev', '/dev'] as const),
+    ...nested(view),
+    ...['--chdir', view.cwd, '--', ...command],
+  ];
+}
+
+/** Outer ones first: in a part that is kept another may be writable. */
+function nested({ writable, kept }: Pick<View, 'writable' | 'kept'>): string[] {
   const mounts = [
     ...[...new Set(writable)].map((path) => ['--bind', path, path]),
     ...[...new Set(kept)].map((path) => ['--ro-bind', path, path]),
   ];
-  return [
-    ...([BWRAP, '--die-with-parent', '--ro-bind', '/', '/', '--dev-bind', '/dev', '/dev'] as const),
-    // Outer ones first: in a part that is kept another may be writable.
-    ...mounts.sort(([, one = ''], [, other = '']) => one.length - other.length).flat(),
-    ...['--chdir', cwd, '--', ...command],
-  ];
+  return mounts.sort(([, one = ''], [, other = '']) => one.length - other.length).flat();
 }
 
 /** Outer folders first: a mount covers what was mounted below it before. */
