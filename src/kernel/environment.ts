@@ -7,7 +7,7 @@ const REFUSED_NAMES = new Set([
   ...['BASH_ENV', 'ENV', 'PROMPT_COMMAND', 'SHELLOPTS', 'BASHOPTS', 'IFS', 'PS4', 'ZDOTDIR', 'FPATH'],
   // git: programs that it runs, and where it takes them from.
   ...['GIT_SSH_COMMAND', 'GIT_SSH', 'GIT_EXTERNAL_DIFF', 'GIT_ASKPASS', 'SSH_ASKPASS', 'GIT_EXEC_PATH'],
-  ...['GIT_PROXY_COMMAND', 'GIT_TEMPLATE_DIR', 'GIT_EDITOR', 'GIT_SEQUENCE_EDITOR', 'GIT_PAGER'],
+  ...['GIT_PROXY_COMMAND', 'GIT_TEMPLATE_DIR'],
   // Languages: code that they load first, or look for elsewhere.
   ...['NODE_OPTIONS', 'NODE_PATH', 'NODE_REPL_EXTERNAL_MODULE', 'PYTHONSTARTUP', 'PYTHONPATH', 'PYTHONHOME'],
   ...['PERL5OPT', 'PERL5LIB', 'PERLLIB', 'PERL5DB', 'RUBYOPT', 'RUBYLIB', 'LUA_INIT', 'LUA_PATH', 'LUA_CPATH'],

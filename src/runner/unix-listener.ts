@@ -1,4 +1,4 @@
-import { chmodSync, chownSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createServer, type Server as NetServer } from 'node:net';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -77,8 +77,9 @@ export class UnixListener implements Listener {
       ...sockets.map((socket) => [socket, socketMode] as const),
       [this.directory, folderMode],
     ] as const) {
-      chownSync(path, user, group ?? own);
-      chmodSync(path, mode);
+      const found = statSync(path);
+      if (found.uid !== user || found.gid !== (group ?? own)) chownSync(path, user, group ?? own);
+      if ((found.mode & 0o777) !== mode) chmodSync(path, mode);
     }
   }
 

@@ -116,16 +116,14 @@ describe('nothing is written, or read, where a symbolic link of a repository lea
 
   it('which are looked for among so many refs and logs, and no more', async () => {
     const folder = join(outside, 'many');
-    for (let group = 0; group < 10; group += 1) {
-      const at = join(folder, 'refs', String(group));
-      mkdirSync(at, { recursive: true });
-      for (let number = 0; number < 4999; number += 1) writeFileSync(join(at, String(number)), '');
-    }
+    mkdirSync(join(folder, 'refs/heads'), { recursive: true });
+    for (let number = 0; number < 99; number += 1) writeFileSync(join(folder, 'refs/heads', String(number)), '');
     const pinned = Pinned.open(folder);
     if (!pinned) throw new Error('it was made');
-    await requireNoLinks(pinned);
+    await requireNoLinks(pinned, 100);
     writeFileSync(join(folder, 'refs', 'more'), '');
-    await expect(requireNoLinks(pinned)).rejects.toThrow('more than 50000 refs');
+    await expect(requireNoLinks(pinned, 100)).rejects.toThrow('more than 100 refs');
+    await requireNoLinks(pinned);
     pinned.close();
     rmSync(folder, { recursive: true });
   });

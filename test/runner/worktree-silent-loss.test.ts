@@ -184,18 +184,41 @@ describe('commits without a branch', () => {
     return git(path, 'rev-parse', 'HEAD');
   };
 
+  const save = (path: string, file: string): void => {
+    write(path, { [file]: '1' });
+    git(path, 'add', '.');
+    commit(path, file);
+  };
+
   it('that an amended commit or a rebase took the place of are no work any more', async () => {
     const { id, path, repository, branch } = await start();
-    write(path, { mine: '1' });
-    git(path, 'add', '.');
-    commit(path, 'first try');
+    save(path, 'mine');
     git(path, 'commit', '-q', '--amend', '-m', 'second try');
-    write(repository, { theirs: '1' });
-    git(repository, 'add', '.');
-    commit(repository, 'meanwhile');
+    save(repository, 'theirs');
     git(path, 'rebase', '-q', 'main');
     git(repository, 'merge', '-q', branch);
     expect(await runner.remove(id)).toMatchObject({ removed: true });
+  });
+
+  it('that a rebase made, or came back to, before they were reset away are told', async () => {
+    const { id, path, repository } = await start();
+    save(path, 'mine');
+    save(repository, 'theirs');
+    git(path, 'rebase', '-q', 'main');
+    const rebased = git(path, 'rev-parse', 'HEAD');
+    git(path, 'reset', '-q', '--hard', 'main');
+    expect(stakes(await runner.remove(id))).toEqual([`unpushed_commits ${rebased}`]);
+    const kept = commit(path, 'given up');
+    write(path, { theirs: '2' });
+    git(path, 'add', '.');
+    const tip = commit(path, 'in conflict');
+    write(repository, { theirs: '3' });
+    git(repository, 'commit', '-qam', 'x');
+    expect(() => git(path, 'rebase', '-q', 'main')).toThrow();
+    git(path, 'rebase', '--abort');
+    git(path, 'reset', '-q', '--hard', 'main');
+    const told = [rebased, tip, kept].map((each) => `unpushed_commits ${each}`);
+    expect(stakes(await runner.remove(id))).toEqual(told.toSorted());
   });
 
   it('that only the worktree’s own refs and the log of its HEAD know are told and kept', async () => {

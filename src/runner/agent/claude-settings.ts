@@ -23,7 +23,7 @@ const EVENTS = [
 /** The text of the file. The commands in it are run by a shell of Claude Code's: they are ours alone, and quoted. */
 export function claudeSettings(node: string): string {
   const hooks = EVENTS.map((event) => {
-    const command = [node, HOOK_PROGRAM, 'claude', event].map(quoted).join(' ');
+    const command = [node, HOOK_PROGRAM, 'claude', event, 'signs'].map(quoted).join(' ');
     return [event, [{ hooks: [{ type: 'command', command, timeout: TIMEOUT_SECONDS }] }]] as const;
   });
   return JSON.stringify({ hooks: Object.fromEntries(hooks) }, null, 2);

@@ -1,7 +1,7 @@
 /**
  * The hook that a program runs to tell its state:
  *
- *     node hook-main.js claude <event>       its JSON on stdin
+ *     node hook-main.js claude <event> [signs]   its JSON on stdin; with signs for a runner that knows them
  *     node hook-main.js notify <JSON>
  *
  * It passes on what matters and ends, with 0 and without a word, whatever happens: the program waits for it.
@@ -28,7 +28,7 @@ type Fields = Readonly<Record<string, unknown>>;
 setTimeout(leave, PATIENCE_MS).unref();
 process.on('uncaughtException', leave);
 
-const [of, argument = ''] = process.argv.slice(2);
+const [of, argument = '', known] = process.argv.slice(2);
 if (of === 'claude') tell({ of, event: argument, ...claude(parse(await input())) });
 else if (of === 'notify') tell({ of, ...notify(parse(argument)) });
 else leave();
@@ -42,7 +42,7 @@ function claude(fields: Fields): Fields {
     conversation: asId(fields['session_id']),
     about: (asText(fields['notification_type']) ?? tool ?? asText(fields['error']))?.slice(0, 128),
     input: given === undefined ? undefined : createHash('sha256').update(given).digest('hex'),
-    signs: signsOf(fields['tool_input']),
+    ...(known === 'signs' ? { signs: signsOf(fields['tool_input']) } : {}),
     text,
   };
 }

@@ -15,7 +15,7 @@ const NAMES = [
 ];
 /** Looked through wholly before git writes. */
 const DEEP = ['logs', 'refs', 'reftable'];
-const MAX_ENTRIES = 50_000;
+const MAX_ENTRIES = 500_000;
 
 /**
  * A quick look at git's folder of a repository, or at its record of a worktree, for each use of it.
@@ -30,15 +30,15 @@ export function requireOwnParts(folder: Pinned): void {
  * A look through all refs and logs, before git writes to any.
  * @throws DomainError GIT_FAILED for a symbolic link, and for more than are looked at
  */
-export async function requireNoLinks(folder: Pinned): Promise<void> {
+export async function requireNoLinks(folder: Pinned, max = MAX_ENTRIES): Promise<void> {
   requireOwnParts(folder);
-  let left = MAX_ENTRIES;
+  let left = max;
   const pending = DEEP.map((name) => Buffer.from(name));
   for (let at = pending.pop(); at; at = pending.pop()) {
     for (const entry of await entriesOf(folder.handle, at)) {
       const path = Buffer.concat([at, Buffer.from('/'), entry.name]);
       left -= 1;
-      if (left < 0) throw tooMany();
+      if (left < 0) throw tooMany(max);
       if (entry.isSymbolicLink()) throw leadsElsewhere(path.toString());
       if (entry.isDirectory()) pending.push(path);
     }
@@ -67,8 +67,5 @@ export function leadsElsewhere(what: string): DomainError {
 
 const isLink = (path: string): boolean => lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink() ?? false;
 
-const tooMany = (): DomainError =>
-  new DomainError(
-    'GIT_FAILED',
-    `The repository has more than ${String(MAX_ENTRIES)} refs and logs of refs: \`git pack-refs --all\` makes fewer.`,
-  );
+const tooMany = (max: number): DomainError =>
+  new DomainError('GIT_FAILED', `The repository has more than ${String(max)} refs and logs of refs, each a file.`);

@@ -148,13 +148,21 @@ async function readIds(admin: Pinned, name: string): Promise<Found | undefined> 
     if ((await file.stat()).size > MAX_LOG_BYTES) return undefined;
     const lines = (await file.readFile('latin1')).split('\n');
     const idsOf = (line: string): string[] => line.split(' ', 2).filter((word) => ID.test(word) && !/^0+$/.test(word));
-    return {
-      ids: lines.flatMap(idsOf),
-      replaced: lines.filter((line) => REPLACED.test(line)).flatMap((line) => idsOf(line).slice(0, 1)),
-    };
+    return { ids: lines.flatMap(idsOf), replaced: replacedIn(lines) };
   } finally {
     await file.close();
   }
+}
+
+/** One that the HEAD came back to afterwards, such as by giving up a rebase, was not replaced. */
+function replacedIn(lines: readonly string[]): string[] {
+  const replaced = new Set<string>();
+  for (const line of lines) {
+    const [before = '', after = ''] = line.split(' ', 2);
+    if (REPLACED.test(line) && ID.test(before)) replaced.add(before);
+    replaced.delete(after);
+  }
+  return [...replaced];
 }
 
 /** Is there a link or a pipe in its place, or in that of its folder? It is not followed. */

@@ -71,9 +71,9 @@ async function prepare(
   await setAside(entry);
   const found = await lookAt(entry, context, options);
   if (isRefused(found, options)) return { refusal: found };
-  const rescue = await putAside(entry, context, found);
+  // Later it is too late: what was put aside took its time, and nobody else is let in meanwhile.
   refuseGivenUp(context);
-  return { rescue };
+  return { rescue: await putAside(entry, context, found) };
 }
 
 /** It stays: first the folder, so that a start which finds it half-way never misses it. */
@@ -98,8 +98,9 @@ const refused = (found: Stakes): RemoveResult => ({
 async function lookAt(entry: Entry, context: Context, { force, dryRun }: RemoveOptions): Promise<Stakes> {
   const found = await inspect(entry, context);
   if (force && dryRun !== true) return found;
-  const sessions = await context.sessionsIn(folderOf(entry));
-  const live = sessions.map((id) => ({ kind: 'session' as const, what: Buffer.from(id) }));
+  // In a sandbox the folder has its old name still.
+  const sessions = [...(await context.sessionsIn(folderOf(entry))), ...(await context.sessionsIn(entry.path))];
+  const live = [...new Set(sessions)].map((id) => ({ kind: 'session' as const, what: Buffer.from(id) }));
   return { ...found, stakes: [...live, ...found.stakes] };
 }
 

@@ -51,6 +51,7 @@ export async function runGit(run: GitRun): Promise<GitResult> {
   const result = await (run.network
     ? onNetwork.take(() => calls.take(() => execute(run)))
     : calls.take(() => execute(run)));
+  if (run.confined && result.stderr.startsWith('bwrap: ')) throw failure(result);
   if (result.truncated || (run.accept ?? [0]).includes(result.code)) return result;
   throw failure(result);
 }
