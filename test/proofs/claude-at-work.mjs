@@ -16,7 +16,14 @@ export async function claudeAtWork({ agents }, folder, url) {
   const work = prepare(folder);
   const id = randomUUID();
   const env = { ANTHROPIC_API_KEY: KEY, ANTHROPIC_BASE_URL: url, CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC: '1' };
-  const spec = { binary: 'claude', hooks: 'claude', delivery: 'typed', prompt: 'please run touch now', ...KEYS };
+  const spec = {
+    binary: 'claude',
+    args: ['--permission-mode', 'default'],
+    hooks: 'claude',
+    delivery: 'typed',
+    prompt: 'please run touch now',
+    ...KEYS,
+  };
   const signs = { ready: ['^\\s*❯'], waiting: ['Do you want to'], quiet_ms: 5000, stop_keys: [CTRL_C, CTRL_C] };
   const session = { id, cols: 100, rows: 30, cwd: work, env };
   await call(agents, 'StartAgent', { agent_id: randomUUID(), session, agent: { ...spec, ...signs } });

@@ -31,7 +31,7 @@ function answer(response, body) {
     stop_reason: null,
   };
   const usage = { input_tokens: 1, output_tokens: 1 };
-  const asks = body.includes('run touch') && !body.includes('tool_result');
+  const asks = body.includes('run touch') && !hasResult(JSON.parse(body));
   if (!/"stream":\s*true/.test(body)) {
     const whole = { ...message, usage, stop_reason: 'end_turn', content: [{ type: 'text', text: 'hello there' }] };
     response.setHeader('content-type', 'application/json').end(JSON.stringify(whole));
@@ -48,6 +48,10 @@ function answer(response, body) {
   send('message_stop', {});
   response.end();
 }
+
+/** Has the tool run? What the client says of tools in general may name results, too. */
+const hasResult = ({ messages = [] }) =>
+  messages.some(({ content }) => Array.isArray(content) && content.some(({ type }) => type === 'tool_result'));
 
 function toolUse() {
   const input = JSON.stringify({ command: 'touch made-by-agent', description: 'Make a file' });

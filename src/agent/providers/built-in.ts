@@ -36,6 +36,8 @@ export const BUILT_IN: Readonly<Record<string, Provider>> = {
     name: 'Claude Code',
     binary: 'claude',
     model: { args: ['--model', '{model}'], env: {} },
+    // Said, since its own default may be to decide by itself.
+    ask: { args: ['--permission-mode', 'default'], env: {} },
     auto: { args: ['--dangerously-skip-permissions'], env: {} },
     session_args: ['--session-id', '{session}'],
     resume_args: ['--resume', '{session}'],
