@@ -12,7 +12,8 @@ const claims = { sub: 'alice', roles: ['admin'], iat: now, exp: now + 600, iss: 
 /** A token that is right but for its header. */
 const typed = (header: object): string =>
   jwt.sign(claims, SECRET, { algorithm: 'HS256', header: { alg: 'HS256', ...header } });
-const flip = (text: string): string => text.slice(0, -2) + (text.endsWith('A') ? 'BB' : 'AA');
+/** Another signature that is written as one may be: of its last character two bits are none of it. */
+const flip = (text: string): string => text.slice(0, -2) + (text.endsWith('AA') ? 'BA' : 'AA');
 
 describe('who may call', () => {
   let gateway: TestGateway;
