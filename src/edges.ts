@@ -1,4 +1,3 @@
-import type { Server } from 'node:http';
 import type { Server as SecureServer } from 'node:https';
 import { resolve } from 'node:path';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
@@ -47,7 +46,7 @@ export class Edges {
     metrics.read('gauge', EXPIRY, () =>
       this.#certificates === null ? [] : [{ value: Math.floor(this.#certificates.expires.getTime() / 1000) }],
     );
-    boundFirstRequests(app.getHttpServer() as Server, this.#certificates === null ? 'connection' : 'secureConnection');
+    boundFirstRequests(app.getHttpServer(), this.#certificates === null ? 'connection' : 'secureConnection');
     if (this.#certificates === null) return null;
     const server = app.getHttpServer() as SecureServer;
     guardHttp(server, this.site, { settings: this.config, failures });
