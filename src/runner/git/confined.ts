@@ -102,8 +102,11 @@ function keptOf(env: Readonly<Record<string, string>>, gitFolders: readonly stri
 
 /** Git makes it with the first line; in a folder that is read-only it could not. */
 function makeLogs(common: string): void {
-  const logs = join(common, 'logs');
-  if (!existsSync(logs)) mkdirSync(logs);
+  try {
+    mkdirSync(join(common, 'logs'));
+  } catch {
+    // It is there already, made by another call just now perhaps, or nobody here may write to the repository.
+  }
 }
 
 const real = (path: string): string => (HANDLE.test(path) ? readlinkSync(path) : path);
